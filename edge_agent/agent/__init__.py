@@ -1,0 +1,1 @@
+"""Floor 5: wiring. The only room that introduces parts to each other."""

@@ -1,0 +1,281 @@
+"""The agent: introduces the parts to each other and keeps them running, one generation a turn.
+
+Shutdown order is the indentation. Leaving a generation stops its sampler, then seals what is open, then stops the pusher;
+spool, stream, local endpoint and ledger outlive generations. Draining happens on stop only. Whatever breaks unexpectedly
+leaves through the same blocks, sealed, and ends the process.
+"""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from edge_agent.agent.generations import Generations
+from edge_agent.agent.keywatcher import KeyWatcher
+from edge_agent.agent.machine import Ports
+from edge_agent.agent.plan import Plan
+from edge_agent.agent.runtime import runtime_folder
+from edge_agent.agent.status import status_of
+from edge_agent.agent.tally import Tally
+from edge_agent.agent.watchdog import Watchdog
+from edge_agent.config.load import Loaded
+from edge_agent.downlink.admission import Ability, TrustedKey
+from edge_agent.downlink.dispatcher import Dispatcher
+from edge_agent.downlink.ledger import Ledger
+from edge_agent.downlink.listener import Listener
+from edge_agent.downlink.reporter import Reporter
+from edge_agent.kit.backoff import Backoff
+from edge_agent.kit.lamps import LampBoard
+from edge_agent.kit.notify import Notifier
+from edge_agent.kit.scopes import Part, running
+from edge_agent.link.keyfile import Key
+from edge_agent.link.timekeeper import Timekeeper
+from edge_agent.local.desk import Health
+from edge_agent.local.server import LocalServer
+from edge_agent.model.frame import LANES
+from edge_agent.model.reading import Missed, Tick
+from edge_agent.model.word import ConfigChanged, Hello, Reset, Signed, Watch, Word
+from edge_agent.spool.spool import Spool
+from edge_agent.uplink.beater import Beater
+from edge_agent.uplink.pusher import Pusher
+from edge_agent.uplink.sampler import Sampler
+from edge_agent.uplink.sealer import Sealer
+
+_SILENT = 30.0
+"""Seconds without any tick after which this machine is said to make no progress."""
+
+_GRACE = 5.0
+"""Seconds that a stop may take to push what was sealed last; what is left stays in the spool."""
+
+
+class Agent:
+    """One agent on one machine. `run` lives until `stop` is set; the rest tells how it fares."""
+
+    def __init__(self, loaded: Loaded, ports: Ports, key: Key, notifier: Notifier, lamps: LampBoard) -> None:
+        self._loaded, self._ports, self._key, self._notifier = loaded, ports, key, notifier
+        self.lamps = lamps
+        self.tally = Tally(ports.clock)
+        self.time = Timekeeper(ports.clock)
+        settings = loaded.settings
+        self._device = settings.device.id
+        self.spool = Spool(
+            settings.spool,
+            settings.state.folder / "spool" / "hub",
+            self._device,
+            ports.disk,
+            ports.offload,
+            ports.clock,
+            ports.chance,
+            lamps,
+            self.time,
+        )
+        self.buffers = {lane: self.spool.lane(lane) for lane in LANES}
+        self.plan: Plan | None = None
+        self.pusher: Pusher | None = None
+        self._sealer: Sealer | None = None
+        self._beater: Beater | None = None
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Sample, seal, push and obey until `stop` is set, then seal and drain."""
+        ports, settings = self._ports, self._loaded.settings
+        async with AsyncExitStack() as stack:
+            link = await stack.enter_async_context(ports.link(settings.hub, self._key, self.time))
+            dialect = self._loaded.dialect.build(self._loaded.dialect.options(), self._device)
+            await self.spool.open()
+            stack.push_async_callback(self.spool.close)
+            worker = ports.offload.worker("config")
+            stack.callback(ports.offload.release, worker)
+            reports = Reporter(self.buffers["reports"], ports.clock, self.time, settings.labels)
+            generations = Generations(
+                loaded=self._loaded,
+                keys={name: b64decode(key.public) for name, key in settings.trust.items() if "config" in key.types},
+                file=settings.state.folder / "document.json",
+                dialect=dialect,
+                link=link,
+                disk=ports.disk,
+                worker=worker,
+                clock=ports.clock,
+                backoff=Backoff(ports.chance),
+                host=ports.host,
+                reports=reports,
+                lamps=self.lamps,
+            )
+            plan = await generations.first()
+            self.pusher = pusher = Pusher(
+                settings.push, self.buffers, dialect, link, ports.clock, ports.chance, self.time, self.lamps
+            )
+            dispatcher = self._dispatcher(reports)
+            listener = Listener(
+                settings.stream,
+                dialect,
+                link,
+                ports.clock,
+                ports.chance,
+                self.lamps,
+                ports.disk,
+                ports.offload,
+                settings.state.folder / "last-event-id",
+                partial(self._hear, dispatcher, generations),
+            )
+            watcher = KeyWatcher(self._key, ports.clock, partial(_retry_key, pusher, listener))
+            async with running(*self._local(), listener, dispatcher, generations, watcher):
+                following: Plan | None = plan
+                while following is not None:
+                    beater = Beater(
+                        following.loaded.settings.live, dialect, link, ports.clock, self.lamps, self.tally.latest
+                    )
+                    following = await self._live(following, pusher, beater, generations, stop)
+                self._notifier.stopping()
+            await pusher.drain(within=_GRACE)
+
+    async def _live(
+        self, plan: Plan, pusher: Pusher, beater: Beater, generations: Generations, stop: anyio.Event
+    ) -> Plan | None:
+        """One generation; the next plan, or None to stop."""
+        ports = self._ports
+        self.plan, self._beater = plan, beater
+        self._sealer = sealer = Sealer(
+            plan.loaded.settings.seal,
+            self.buffers["telemetry"],
+            ports.clock,
+            ports.disk,
+            self._runtime(),
+            plan.resource,
+            self.time,
+            self.lamps,
+        )
+        await sealer.recover()
+        sampler = Sampler(plan.schedules, ports.clock, ports.offload, self.lamps, self._take, self._miss)
+        following: Plan | None = None
+        async with running(pusher, beater), sealer, running(sampler):
+            following = await _next(generations, stop)
+        return following
+
+    @property
+    def epoch(self) -> int:
+        """The epoch under which this life's telemetry goes."""
+        return self.buffers["telemetry"].inventory()[-1].epoch
+
+    async def flush(self) -> Mapping[str, Any]:
+        """Seal what is open and push at once; one of the tools of handlers."""
+        assert self._sealer is not None and self.pusher is not None, "handlers run while a generation does"  # noqa: PT018 - one state
+        sealed = await self._sealer.flush()
+        self.pusher.nudge()
+        return sealed
+
+    def health(self) -> Health:
+        """Whether this machine makes progress: ticks are taken. The hub has no part in it."""
+        if self.plan is None or self.tally.last is None:
+            return Health(ok=False, notes={"sampler": "no tick was taken yet"})
+        shortest = min(schedule.interval for schedule in self.plan.schedules)
+        silent = (self._ports.clock.now() - self.tally.last) / 1000
+        if silent > max(_SILENT, 3 * shortest):
+            return Health(ok=False, notes={"sampler": f"no tick was taken for {silent:.0f} s"})
+        return Health(ok=True)
+
+    def ready(self) -> Health:
+        """Whether the hub takes what is pushed."""
+        lamps = {lamp.part: lamp for lamp in self.lamps.all()}
+        hub = lamps.get("hub")
+        if hub is None:
+            return Health(ok=False, notes={"hub": "nothing was pushed yet"})
+        return Health(ok=hub.state == "ok", notes={"hub": hub.note} if hub.note else {})
+
+    def status(self) -> dict[str, Any]:
+        """The state of this agent as one JSON object (`agent.status`)."""
+        return status_of(
+            loaded=self._loaded,
+            plan=self.plan,
+            clock=self._ports.clock,
+            time=self.time,
+            lamps=self.lamps,
+            tally=self.tally,
+            buffers=self.buffers,
+            progress=self.pusher.progress if self.pusher else None,
+            sealed_bytes=0,
+        )
+
+    def _take(self, tick: Tick) -> None:
+        assert self._sealer is not None, "the sampler runs inside the sealer's block"
+        self.tally.take(tick)
+        self._sealer.take(tick)
+
+    def _miss(self, missed: Missed) -> None:
+        assert self._sealer is not None, "the sampler runs inside the sealer's block"
+        self.tally.miss(missed)
+        self._sealer.miss(missed)
+
+    async def _hear(self, dispatcher: Dispatcher, generations: Generations, word: Word) -> None:
+        match word:
+            case Signed(purpose="instruction"):
+                await dispatcher.hear(word)
+            case Hello() | ConfigChanged() | Reset() | Signed():
+                generations.nudge()
+            case Watch(seconds):
+                assert self._beater is not None, "the listener runs while a generation does"
+                self._beater.watch(seconds)
+            case _:
+                pass  # the listener itself acts on the rest
+
+    def _dispatcher(self, reports: Reporter) -> Dispatcher:
+        ports, settings = self._ports, self._loaded.settings
+        abilities = {
+            choice.name: Ability(choice.offer.args, choice.offer.build(choice.options, self))
+            for choice in self._loaded.handlers
+        }
+        ledger = Ledger(settings.state.folder / "ledger", ports.disk, ports.offload)
+        keys = {name: TrustedKey(b64decode(key.public), key.types) for name, key in settings.trust.items()}
+        return Dispatcher(
+            settings.instructions, self._device, keys, abilities, ledger, reports, ports.clock, self.time, self.lamps
+        )
+
+    def _local(self) -> list[Part]:
+        ports, settings = self._ports, self._loaded.settings
+        parts: list[Part] = [Watchdog(self._notifier, ports.clock, self.health)]
+        if settings.local.enabled:
+            events = Reporter(self.buffers["events"], ports.clock, self.time, settings.labels)
+
+            async def record_event(kind: str, said: Mapping[str, Any]) -> bool:
+                return await events.report({"type": kind, "data": said})
+
+            parts.append(
+                LocalServer(
+                    settings.local,
+                    ports.clock,
+                    self.lamps,
+                    self.tally.latest,
+                    self.status,
+                    self.health,
+                    self.ready,
+                    record_event,
+                    self._take,
+                )
+            )
+        return parts
+
+    def _runtime(self) -> Path:
+        return self._loaded.settings.state.runtime or runtime_folder(self._loaded.settings.state.folder)
+
+
+async def _next(generations: Generations, stop: anyio.Event) -> Plan | None:
+    """The next plan, or None once it is time to stop."""
+    following: list[Plan] = []
+
+    async def turn(scope: anyio.CancelScope) -> None:
+        following.append(await generations.turn())
+        scope.cancel()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(turn, group.cancel_scope)
+        await stop.wait()
+        group.cancel_scope.cancel()
+    return following[0] if following else None
+
+
+def _retry_key(pusher: Pusher, listener: Listener) -> None:
+    pusher.key_changed()
+    listener.key_changed()

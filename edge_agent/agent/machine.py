@@ -1,0 +1,54 @@
+"""The world that an agent is given: this machine's clock, disk, threads, files and network.
+
+The only place where the real ports are made; a simulation makes its own `Ports` and runs the same `Agent`.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_agent.config.settings import Hub
+from edge_agent.kit.chance import system_chance
+from edge_agent.kit.clock import SystemClock
+from edge_agent.kit.disk import SystemDisk
+from edge_agent.kit.offload import Threads
+from edge_agent.link.keyfile import Key
+from edge_agent.link.origin import Origin
+from edge_agent.link.session import Session
+from edge_agent.model.ports import Chance, Clock, Disk, Host, Link, Offload, TrueTime
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Everything an agent needs of the world. `link` opens the way to a hub and closes it with its block."""
+
+    clock: Clock
+    chance: Chance
+    disk: Disk
+    offload: Offload
+    host: Host
+    link: Callable[[Hub, Key, TrueTime], AbstractAsyncContextManager[Link]]
+
+
+def real_ports(root: Path = Path("/")) -> Ports:
+    """The ports of the machine that this process runs on; `root` is where its files are read."""
+    clock = SystemClock()
+
+    @asynccontextmanager
+    async def link(hub: Hub, key: Key, time: TrueTime) -> AsyncIterator[Link]:
+        origin = Origin.parse(hub.url, allow_plain_http=hub.allow_plain_http)
+        session = Session(hub.link, origin, key, clock, time)
+        try:
+            yield session
+        finally:
+            await session.close()
+
+    return Ports(
+        clock=clock,
+        chance=system_chance(),
+        disk=SystemDisk(),
+        offload=Threads(),
+        host=Host(root, live=root == Path("/")),
+        link=link,
+    )

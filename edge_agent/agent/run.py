@@ -1,0 +1,43 @@
+"""Running an agent as a process: real ports, signals, logs, the service manager."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import anyio
+
+from edge_agent.agent.agent import Agent
+from edge_agent.agent.logs import configure_logs, log_lamp
+from edge_agent.agent.machine import Ports, real_ports
+from edge_agent.config.load import Loaded
+from edge_agent.kit.lamps import LampBoard
+from edge_agent.kit.notify import Notifier
+from edge_agent.link.keyfile import KeyFile
+from edge_agent.model.failure import ConfigError
+
+
+def run(loaded: Loaded, root: Path) -> None:
+    """Run until SIGTERM or SIGINT; EdgeError when it cannot be begun."""
+    configure_logs(loaded.settings.log.level)
+    asyncio.run(_run(make_agent(loaded, real_ports(root))))
+
+
+def make_agent(loaded: Loaded, ports: Ports) -> Agent:
+    """An agent in this process; ConfigError when the hub or its key file is not named."""
+    hub = loaded.settings.hub
+    if not hub.url:
+        raise ConfigError("hub.url: no hub is named", hint='set url = "https://..." under [hub]')
+    if hub.key_file is None:
+        raise ConfigError("hub.key_file: no key file is named", hint="set key_file under [hub], a file of mode 0600")
+    key = KeyFile(hub.key_file, credential=loaded.origin(("hub", "key_file")) == "system")
+    lamps = LampBoard(ports.clock, log_lamp)
+    return Agent(loaded, ports, key, Notifier(os.environ.get("NOTIFY_SOCKET")), lamps)
+
+
+async def _run(agent: Agent) -> None:
+    stop = anyio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await agent.run(stop)

@@ -1,0 +1,108 @@
+"""What the running agent says of itself: lamps, buffers, clock, cost. The same for `/status` and `edge-agent status`.
+
+Ages are seconds, sizes bytes, `now` and `offset` ms of the axis. No secret is in reach of this module.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from edge_agent.agent.cost import own_cost
+from edge_agent.agent.plan import Plan
+from edge_agent.agent.tally import Tally
+from edge_agent.config.load import Loaded, differs_on_disk
+from edge_agent.model.buffers import Buffer, Depth
+from edge_agent.model.frame import LaneName
+from edge_agent.model.lamp import Lamps
+from edge_agent.model.ports import Clock, TrueTime
+from edge_agent.uplink.pusher import Progress
+
+_DAY = 86_400
+
+
+def status_of(
+    *,
+    loaded: Loaded,
+    plan: Plan | None,
+    clock: Clock,
+    time: TrueTime,
+    lamps: Lamps,
+    tally: Tally,
+    buffers: Mapping[LaneName, Buffer],
+    progress: Progress | None,
+    sealed_bytes: int,
+) -> dict[str, Any]:
+    """The state of an agent as one JSON object."""
+    now = clock.now()
+    depths = {lane: buffer.depth() for lane, buffer in buffers.items()}
+    return {
+        "device": loaded.settings.device.id,
+        "config": {
+            "file": str(loaded.file) if loaded.file else None,
+            "differs_on_disk": differs_on_disk(loaded),
+            "document": plan.version if plan else 0,
+        },
+        "lamps": [
+            {"part": lamp.part, "state": lamp.state, "for_s": (now - lamp.since) / 1000, "note": lamp.note}
+            for lamp in lamps.all()
+        ],
+        "sampled": {
+            "readings": tally.readings,
+            "absent": tally.absent,
+            "missed_beats": tally.missed,
+            "series": tally.series,
+            "first_age_s": _age(tally.first, now),
+            "last_age_s": _age(tally.last, now),
+        },
+        "buffer": {lane: _depth(depth, now) for lane, depth in depths.items()},
+        "buffer_days_left": _days_left(loaded, depths, sealed_bytes, tally, now),
+        "push": _push(progress, now),
+        "clock": _clock(clock, time, now),
+        "cost": asdict(own_cost()),
+        "logs": "journalctl --unit edge-agent" if "JOURNAL_STREAM" in os.environ else "standard error",
+    }
+
+
+def _age(at: int | None, now: int) -> float | None:
+    return None if at is None else (now - at) / 1000
+
+
+def _depth(depth: Depth, now: int) -> dict[str, Any]:
+    oldest = _age(depth.oldest, now)
+    return {"frames": depth.frames, "bytes": depth.bytes, "oldest_age_s": oldest, "durable": depth.durable}
+
+
+def _days_left(
+    loaded: Loaded, depths: Mapping[LaneName, Depth], sealed_bytes: int, tally: Tally, now: int
+) -> float | None:
+    """Days until the telemetry lane is full, were nothing pushed and the rate of this life kept; None at first."""
+    if tally.first is None or sealed_bytes == 0 or now == tally.first:
+        return None
+    rate = sealed_bytes / (now - tally.first) * 1000
+    room = loaded.settings.spool.quota("telemetry").max_bytes - depths["telemetry"].bytes
+    return round(max(0, room) / rate / _DAY, 1)
+
+
+def _push(progress: Progress | None, now: int) -> dict[str, Any] | None:
+    if progress is None:
+        return None
+    return {
+        "frames": progress.frames,
+        "bytes": progress.bytes,
+        "requests": progress.requests,
+        "last_ack_age_s": _age(progress.last_ack, now),
+        "waiting": progress.waiting,
+    }
+
+
+def _clock(clock: Clock, time: TrueTime, now: int) -> dict[str, Any]:
+    anchor = time.anchor()
+    return {
+        "axis": clock.axis,
+        "now": now,
+        "true_time": time.now(),
+        "offset": None if anchor is None else anchor.offset,
+        "error_ms": None if anchor is None else anchor.widened(now).error,
+        "wall": clock.wall(),
+    }

@@ -1,0 +1,159 @@
+"""`edge-agent hub`: the hub as a daemon, and the two things that its operator needs at a shell.
+
+    edge-agent hub                 serve until SIGTERM
+    edge-agent hub device ID       a new key for a device, shown once, with the lines for its config
+    edge-agent hub token           a one-time login link
+
+The last two work on the hub's folder, beside a running hub too. Parsed by the standard library, so that it starts light.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from base64 import b64encode
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+
+from edge_agent.agent.logs import configure_logs
+from edge_agent.cli.failure import tell
+from edge_agent.hub.settings import Settings, load
+from edge_agent.hub.wiring import FILE, Hub, serve
+from edge_agent.kit.chance import system_chance
+from edge_agent.kit.clock import SystemClock
+from edge_agent.kit.offload import Threads
+from edge_agent.model.failure import ConfigError, DeviceError, EdgeError
+
+_TYPES = '["config", "echo", "flush"]'
+
+
+def main(argv: list[str]) -> int:
+    """Serve, or do the one thing that was asked; 2 when the settings are wrong, with nothing touched."""
+    told = _parser().parse_args(argv)
+    flags = {name: getattr(told, name) for name in ("folder", "host", "port") if getattr(told, name) is not None}
+    configure_logs("info" if sys.stderr.isatty() or not told.json else "warning")
+    try:
+        settings = load(told.config, flags)
+        if told.verb == "device":
+            asyncio.run(_inside(settings, lambda hub: _device(hub, settings, told.id)))
+        elif told.verb == "token":
+            asyncio.run(_inside(settings, lambda hub: _token(hub, settings)))
+        else:
+            asyncio.run(_serve(settings, told))
+    except EdgeError as error:
+        return tell(error)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge-agent hub",
+        description="Ingest, instruction stream, storage and page: until SIGTERM or SIGINT.",
+        epilog="example: edge-agent hub --folder /var/lib/edge-hub --port 8480",
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="default: /etc/edge-agent/hub.toml")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="where the store lives")
+    parser.add_argument("--host", metavar="ADDRESS", help="where to listen")
+    parser.add_argument("--port", type=int, metavar="N", help="where to listen")
+    parser.add_argument(
+        "--provision", action="append", default=[], metavar="ID=FILE", help="write a key for this device if FILE is new"
+    )
+    parser.add_argument("--json", action="store_true", help="one line of JSON once it serves, with a login link")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends")
+    verbs = parser.add_subparsers(dest="verb", metavar="[device ID | token]")
+    device = verbs.add_parser("device", help="a new key for a device", description="A new key, shown once.")
+    device.add_argument("id", metavar="ID")
+    verbs.add_parser("token", help="a one-time login link", description="A login link, good once for 15 minutes.")
+    return parser
+
+
+async def _serve(settings: Settings, told: argparse.Namespace) -> None:
+    stop = anyio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if told.until_stdin_ends:
+        loop.add_reader(sys.stdin.fileno(), _end, loop, stop)
+
+    async def announce(hub: Hub, address: str) -> None:
+        for wish in told.provision:
+            await _provision(hub, wish)
+        login = await _link(hub, address)
+        if told.json:
+            said = {"address": address, "login": login, **_signing(hub)}
+            sys.stdout.buffer.write(orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE))
+            sys.stdout.buffer.flush()
+        elif sys.stdout.isatty():
+            print(f"hub      {address}\nlogin    {login} (once, within 15 minutes)", flush=True)
+        else:
+            print(f"hub      {address}\nlogin    run `edge-agent hub token` for a link", flush=True)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(serve, settings, SystemClock(), system_chance(), Threads(), announce)
+        await stop.wait()
+        group.cancel_scope.cancel()
+
+
+def _end(loop: asyncio.AbstractEventLoop, stop: anyio.Event) -> None:
+    if not os.read(sys.stdin.fileno(), 1024):
+        loop.remove_reader(sys.stdin.fileno())
+        stop.set()
+
+
+async def _provision(hub: Hub, wish: str) -> None:
+    device, _, name = wish.partition("=")
+    file = Path(name)
+    if not name:
+        raise ConfigError(f"--provision {wish}: a device and a file belong here", hint="write ID=FILE")
+    if file.exists():
+        return
+    key = await hub.accounts.add_device(device)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as opened:
+            opened.write(key + "\n")
+    except OSError as error:
+        raise DeviceError(f"{file}: cannot be written: {error.strerror}", hint="name another file") from None
+
+
+async def _inside(settings: Settings, work: Callable[[Hub], Awaitable[None]]) -> None:
+    """Do one thing with an open hub that does not serve."""
+    database = settings.folder / FILE
+    if not database.exists():
+        raise DeviceError(
+            f"there is no hub in {settings.folder}", hint="name its folder with --folder, or start it once"
+        )
+    hub = Hub(settings, SystemClock(), system_chance(), Threads(), database)
+    await hub.open()
+    try:
+        await work(hub)
+    finally:
+        await hub.close()
+
+
+async def _device(hub: Hub, settings: Settings, device: str) -> None:
+    key = await hub.accounts.add_device(device)
+    signing = _signing(hub)
+    print(f"# {device}'s key, shown this once: put it into a file of mode 0600 on the device\n{key}\n")
+    print(f'# and into its agent.toml\n[device]\nid = "{device}"\n\n[hub]\nurl = "{settings.address_at(settings.port)}"')
+    print('key_file = "/etc/edge-agent/hub_key"\n')
+    print(f'[trust.{signing["key_id"]}]\npublic = "{signing["public_key"]}"\ntypes = {_TYPES}')
+
+
+async def _token(hub: Hub, settings: Settings) -> None:
+    print(await _link(hub, settings.address_at(settings.port)))
+
+
+async def _link(hub: Hub, address: str) -> str:
+    # Behind the number sign, so that the token reaches no server log.
+    return f"{address}/#token={await hub.logins.invite('admin', 'admin')}"
+
+
+def _signing(hub: Hub) -> dict[str, Any]:
+    return {"key_id": hub.keyring.key_id, "public_key": b64encode(hub.keyring.public).decode()}

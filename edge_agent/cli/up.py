@@ -1,0 +1,203 @@
+"""`edge-agent up`: hub and agent on this machine, the sixty-second start.
+
+The hub is a child process that is started again when it dies; the agent runs here. Keys and settings are made at the
+first start, in one folder. Parsed by the standard library, so that what is measured is the agent alone.
+
+The summary of `--for` counts this run: what its sampler took, and what the hub's audit says is stored, asked once
+everything was pushed.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import orjson
+
+from edge_agent.agent.agent import Agent
+from edge_agent.agent.cost import own_cost
+from edge_agent.agent.logs import configure_logs
+from edge_agent.agent.machine import Ports, real_ports
+from edge_agent.agent.run import make_agent
+from edge_agent.cli.failure import tell
+from edge_agent.cli.hubchild import HubChild
+from edge_agent.config.load import Loaded, load
+from edge_agent.link.keyfile import KeyFile
+from edge_agent.link.timekeeper import Timekeeper
+from edge_agent.model.failure import EdgeError, HubError
+from edge_agent.model.http import Request, Unreachable
+
+_TYPES = ["config", "echo", "flush"]
+"""What the hub that `up` started may ask of the agent that it started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What was asked for on the command line; `seconds` None runs until it is interrupted."""
+
+    folder: Path
+    port: int
+    local_port: int
+    seconds: float | None
+    kill_hub_at: float | None
+    as_json: bool
+
+
+def main(argv: list[str]) -> int:
+    """Run both until interrupted or for so long; 1 when readings were lost, 2 when used wrongly."""
+    wishes = _parsed(argv)
+    configure_logs("warning")
+    try:
+        return asyncio.run(_up(wishes))
+    except EdgeError as error:
+        return tell(error)
+
+
+def _parsed(argv: list[str]) -> Wishes:
+    home = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
+    parser = argparse.ArgumentParser(
+        prog="edge-agent up",
+        description="Hub and agent on this machine: prints the address, a one-time login link, and live status.",
+        epilog="example: edge-agent up --for 30 --json",
+    )
+    parser.add_argument("--for", dest="seconds", type=float, metavar="S", help="end by itself, with a summary")
+    parser.add_argument("--kill-hub-at", type=float, metavar="S", help="kill -9 the hub then; it is started again")
+    parser.add_argument("--json", dest="as_json", action="store_true", help="only the summary, as JSON")
+    parser.add_argument("--dir", dest="folder", type=Path, default=home / "edge-agent", help="default: %(default)s")
+    parser.add_argument("--port", type=int, default=8480, help="the hub's port (default %(default)s)")
+    parser.add_argument("--local-port", type=int, default=9555, help="the agent's own (default %(default)s)")
+    told = parser.parse_args(argv)
+    return Wishes(told.folder, told.port, told.local_port, told.seconds, told.kill_hub_at, told.as_json)
+
+
+async def _up(wishes: Wishes) -> int:
+    stop = anyio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    device = "this-machine"
+    async with HubChild(wishes.folder / "hub", wishes.port, device, wishes.folder / "agent" / "hub_key") as hub:
+        loaded = _settings(wishes, hub, device)
+        ports = real_ports()
+        agent = make_agent(loaded, ports)
+        if not wishes.as_json:
+            print(f"hub      {hub.address}\nlogin    {hub.login} (once, within 15 minutes)")
+            print(f"agent    http://127.0.0.1:{wishes.local_port}/status\nfolder   {wishes.folder}", flush=True)
+        async with anyio.create_task_group() as group:
+            group.start_soon(hub.supervise)
+            if wishes.kill_hub_at is not None:
+                group.start_soon(_kill_at, hub, wishes.kill_hub_at)
+            if wishes.seconds is not None:
+                group.start_soon(_stop_after, stop, wishes.seconds)
+            if not wishes.as_json:
+                group.start_soon(_show, agent)
+            before = own_cost()
+            await agent.run(stop)
+            cost = own_cost()
+            group.cancel_scope.cancel()
+        stored = await _stored(loaded, ports, agent)
+        readings = max(1, agent.tally.readings)
+        assert agent.pusher is not None, "the agent ran"
+        summary: dict[str, Any] = {
+            "readings_sampled": agent.tally.readings,
+            "readings_stored": stored,
+            "readings_lost": agent.tally.readings - stored,
+            "series": agent.tally.series,
+            "cpu_seconds": round(cost.cpu_seconds - before.cpu_seconds, 2),
+            "uss_mib": cost.uss_mib,
+            "rss_mib": cost.rss_mib,
+            "wire_bytes_per_reading": round(agent.pusher.progress.bytes / readings, 2),
+            "flash_bytes_per_reading": round((cost.flash_bytes - before.flash_bytes) / readings, 2),
+        }
+    _print(summary, as_json=wishes.as_json)
+    return 1 if summary["readings_lost"] else 0
+
+
+def _settings(wishes: Wishes, hub: HubChild, device: str) -> Loaded:
+    """The agent's settings: the file that the first start wrote, and what is known only now."""
+    home = wishes.folder / "agent"
+    file = home / "agent.toml"
+    if not file.exists():
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.write_text(_FILE)
+    trusted = {"public": hub.public_key, "types": _TYPES}
+    return load(
+        file,
+        {
+            "device": {"id": device},
+            "hub": {"url": hub.address, "key_file": str(hub.key_file)},
+            "trust": {hub.key_id: trusted},
+            "state": {"folder": str(home / "state")},
+            "local": {"port": wishes.local_port},
+        },
+    )
+
+
+async def _kill_at(hub: HubChild, seconds: float) -> None:
+    await anyio.sleep(seconds)
+    hub.kill()
+
+
+async def _stop_after(stop: anyio.Event, seconds: float) -> None:
+    await anyio.sleep(seconds)
+    stop.set()
+
+
+async def _show(agent: Agent) -> None:
+    """One line, written anew each second, while standard output is a terminal; a line every ten seconds otherwise."""
+    terminal = sys.stdout.isatty()
+    while True:
+        await anyio.sleep(1 if terminal else 10)
+        held = sum(buffer.depth().frames for buffer in agent.buffers.values())
+        pushed = agent.pusher.progress.frames if agent.pusher else 0
+        bad = [f"{lamp.part}: {lamp.note or lamp.state}" for lamp in agent.lamps.all() if lamp.state != "ok"]
+        line = (
+            f"{agent.tally.series} series  {agent.tally.readings:,} readings  {pushed} batches pushed  {held} buffered"
+            f"  {'; '.join(bad) if bad else 'all well'}"
+        )
+        print(f"\r\x1b[K{line[:150]}" if terminal else line, end="" if terminal else "\n", flush=True)
+
+
+async def _stored(loaded: Loaded, ports: Ports, agent: Agent) -> int:
+    """How many readings of this run the hub's audit says are stored."""
+    hub = loaded.settings.hub
+    assert hub.key_file is not None, "up names the key file"
+    path = f"/api/v1/audit?device={loaded.settings.device.id}"
+    async with ports.link(hub, KeyFile(hub.key_file), Timekeeper(ports.clock)) as link:
+        answer = await link.exchange(Request("GET", path))
+    if isinstance(answer, Unreachable):
+        raise HubError(
+            f"the hub's audit could not be asked: {answer.reason}", hint="what was sealed stays in the spool"
+        )
+    try:
+        epochs = orjson.loads(answer.body)["epochs"]
+        own = f"{agent.epoch:016x}"
+        return sum(int(epoch["readings"]) for epoch in epochs if epoch["epoch"] == own)
+    except (orjson.JSONDecodeError, LookupError, TypeError, ValueError):
+        raise HubError(f"the hub's audit said something else: HTTP {answer.status}") from None
+
+
+def _print(summary: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode())
+        return
+    print()
+    width = max(map(len, summary))
+    for name, value in summary.items():
+        print(f"{name:<{width}}  {value:,}")
+
+
+_FILE = """\
+# The agent that `edge-agent up` runs. Address, key and folders are given by `up` itself; all else may be set here.
+
+[labels]
+# site = "desk"
+
+[seal]
+every = "10s"
+"""

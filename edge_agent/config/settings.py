@@ -1,0 +1,128 @@
+"""What can be set, composed of each part's own frozen Options.
+
+A part that wants a setting declares it in its Options; this file only gives the section its name. Durations are
+written as `10s`, sizes as `256MiB`. Unknown keys are errors. Values are frozen: a changed config is a new `Settings`.
+
+Secrets are not here: `hub.key_file` names the file that holds the API key. Under systemd it is the credential
+`hub_key`; nothing in this module can print a key because nothing in it ever holds one.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from edge_agent.downlink.dispatcher import Options as DispatcherOptions
+from edge_agent.downlink.listener import Options as ListenerOptions
+from edge_agent.link.session import Options as LinkOptions
+from edge_agent.local.server import Options as LocalOptions
+from edge_agent.model.quantity import Seconds
+from edge_agent.spool.options import Options as SpoolOptions
+from edge_agent.uplink.beater import Options as BeaterOptions
+from edge_agent.uplink.pusher import Options as PusherOptions
+from edge_agent.uplink.sealer import Options as SealerOptions
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Device(BaseModel):
+    """`[device]`: who this is."""
+
+    model_config = _FROZEN
+    id: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")
+    """The name under which the hub knows this device; the host name when empty."""
+
+
+class Hub(BaseModel):
+    """`[hub]`: where the numbers go. These are local only: no config document changes them."""
+
+    model_config = _FROZEN
+    url: str = ""
+    """The hub's origin, as `https://hub.example:8480`."""
+    key_file: Path | None = None
+    """The file (mode 0600) with this device's API key; the systemd credential `hub_key` when there is one."""
+    dialect: str = "native"
+    allow_plain_http: bool = False
+    """Plain http to a hub off this machine: the key and every reading travel in the open."""
+    link: LinkOptions = LinkOptions()
+
+
+class TrustedKey(BaseModel):
+    """`[trust.NAME]`: a public key that may instruct this device, and what it may ask for."""
+
+    model_config = _FROZEN
+    public: str = Field(pattern=r"^[A-Za-z0-9+/]{43}=$")
+    """Ed25519, 32 bytes in base64."""
+    types: frozenset[str] = frozenset()
+    """Instruction types; `config` stands for config documents."""
+
+
+class State(BaseModel):
+    """`[state]`: the folders that the agent writes to."""
+
+    model_config = _FROZEN
+    folder: Path = Path("/var/lib/edge-agent")
+    """The spool, the ledger and the last config; `$STATE_DIRECTORY` under systemd."""
+    runtime: Path | None = None
+    """The open batch: on tmpfs, so that no flash is worn. `$RUNTIME_DIRECTORY` under systemd, else in /dev/shm."""
+
+
+class Bounds(BaseModel):
+    """`[bounds]`: how far the hub's config document may go."""
+
+    model_config = _FROZEN
+    min_interval: Annotated[Seconds, Field(ge=0.1)] = 1.0
+    max_interval: Seconds = 3600.0
+    collectors: frozenset[str] | None = None
+    """The collectors that it may turn on; any on the shelf when absent. Names with a dot never."""
+
+
+class Log(BaseModel):
+    """`[log]`: to standard error, JSON unless it is a terminal."""
+
+    model_config = _FROZEN
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set; the environment names a key as `EDGE_AGENT_HUB__URL`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="EDGE_AGENT_",
+        env_nested_delimiter="__",
+    )
+
+    device: Device = Device()
+    labels: dict[str, str] = Field(default={}, max_length=32)
+    """Facts about this device that go once with every batch, as `site = "car-3"`."""
+    hub: Hub = Hub()
+    trust: dict[str, TrustedKey] = {}
+    state: State = State()
+    bounds: Bounds = Bounds()
+    log: Log = Log()
+    seal: SealerOptions = SealerOptions()
+    spool: SpoolOptions = SpoolOptions()
+    push: PusherOptions = PusherOptions()
+    live: BeaterOptions = BeaterOptions()
+    stream: ListenerOptions = ListenerOptions()
+    instructions: DispatcherOptions = DispatcherOptions()
+    local: LocalOptions = LocalOptions()
+    collectors: dict[str, dict[str, Any]] = {}
+    """`[collectors.NAME]`: `enabled`, `interval`, `timeout`, and the collector's own options."""
+    handlers: dict[str, dict[str, Any]] = {}
+    """`[handlers.NAME]`: `enabled`, and the handler's own options."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given: `load` reads the sources itself, so that it can tell where each value came from."""
+        return (init_settings,)

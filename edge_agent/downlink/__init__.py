@@ -1,0 +1,1 @@
+"""Floor 3: words inward. Listener, dispatcher, ledger, reporter."""

@@ -1,0 +1,1 @@
+"""Floor 2, a shelf: one file an instruction."""

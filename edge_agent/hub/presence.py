@@ -1,0 +1,160 @@
+"""Presence: which devices are there, told by what they send and by the streams they hold.
+
+`online`: heard within 90 s. `stale`: silent for longer, but its stream still stands or it was heard within 300 s.
+`offline`: else, and after a start of the hub until heard. Each transition is an `agent.status` event. A device is a
+`twin` when an axis (a boot's name) comes back after another was seen: two machines use one id, since a reboot never
+brings an old axis back. Lamps are what the device said last, lost when the hub restarts. When it was last seen is
+kept over restarts, to the last transition.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, NoReturn
+
+from edge_agent.hub.forms import LampRow
+from edge_agent.hub.journal import Journal
+from edge_agent.hub.store import Store
+from edge_agent.model.ports import Clock
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS presence_seen (device TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+"""
+
+State = Literal["online", "stale", "offline"]
+
+ONLINE_MS = 90_000
+STALE_MS = 300_000
+_TWIN_MS = 600_000
+_FORMER_AXES = 8
+
+
+@dataclass(slots=True)
+class _Sign:
+    """What is known of one device: `heard` in the hub's axis ms, `seen` in Unix ms; None before the first sign."""
+
+    heard: int | None = None
+    seen: int | None = None
+    streams: int = 0
+    told: tuple[State, bool] = ("offline", False)
+    lamps: Sequence[LampRow] = ()
+    axis: str = ""
+    former: list[str] = field(default_factory=list)
+    twin_until: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One device as it is now; `last_seen` in Unix ms."""
+
+    state: State
+    last_seen: int | None
+    stream: bool
+    twin: bool
+    lamps: Sequence[LampRow]
+
+
+class Presence:
+    """Hears signs of life and tells transitions."""
+
+    def __init__(self, store: Store, clock: Clock, journal: Journal) -> None:
+        self._store, self._clock, self._journal = store, clock, journal
+        self._signs: dict[str, _Sign] = {}
+        self._woken = asyncio.Event()
+
+    async def open(self) -> None:
+        """Read when each device was last seen."""
+        rows = await self._store.read(lambda connection: connection.execute("SELECT * FROM presence_seen").fetchall())
+        self._signs = {device: _Sign(seen=at) for device, at in rows}
+
+    async def run(self) -> NoReturn:
+        """Tell at once when a device comes, or shows itself as two; `tell` is called by a pulse for those that go."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            await self.tell()
+
+    def heard(self, device: str) -> None:
+        """A sign of life."""
+        sign = self._signs.setdefault(device, _Sign())
+        sign.heard, sign.seen = self._clock.now(), self._clock.wall()
+        if sign.told[0] != "online":
+            self._woken.set()
+
+    @contextmanager
+    def connected(self, device: str) -> Iterator[None]:
+        """A stream stands while the block is open."""
+        sign = self._signs.setdefault(device, _Sign())
+        sign.streams += 1
+        self.heard(device)
+        try:
+            yield
+        finally:
+            sign.streams -= 1
+
+    def described(self, device: str, axis: str, lamps: Sequence[LampRow]) -> None:
+        """What a device said of itself: the axis it lives on and its lamps."""
+        sign = self._signs.setdefault(device, _Sign())
+        sign.lamps = tuple(lamps)
+        if axis == sign.axis:
+            return
+        if axis in sign.former:
+            sign.twin_until = self._clock.now() + _TWIN_MS
+            self._woken.set()
+        if sign.axis:
+            sign.former = [one for one in (*sign.former, sign.axis) if one != axis][-_FORMER_AXES:]
+        sign.axis = axis
+
+    def view(self, device: str) -> View:
+        """One device as it is now."""
+        sign = self._signs.get(device, _Sign())
+        twin = sign.twin_until > self._clock.now()
+        return View(self._state(sign), sign.seen, sign.streams > 0, twin, sign.lamps)
+
+    def states(self) -> Mapping[State, int]:
+        """How many devices are in each state."""
+        counts: dict[State, int] = {"online": 0, "stale": 0, "offline": 0}
+        for sign in self._signs.values():
+            counts[self._state(sign)] += 1
+        return counts
+
+    def forget(self, device: str) -> None:
+        """The device was removed."""
+        self._signs.pop(device, None)
+
+    async def tell(self) -> None:
+        """Put every transition since the last time into the log of events, and publish."""
+        turned: list[tuple[str, int, dict[str, object]]] = []
+        now, axis_now = self._clock.wall(), self._clock.now()
+        for device, sign in self._signs.items():
+            state, twin = self._state(sign), sign.twin_until > axis_now
+            if (state, twin) != sign.told and sign.seen is not None:
+                told: dict[str, object] = {
+                    "state": state,
+                    "was": sign.told[0],
+                    "twin": twin,
+                    "last_seen": sign.seen,
+                    "at": now,
+                }
+                turned.append((device, sign.seen, told))
+                sign.told = (state, twin)
+        if not turned:
+            return
+
+        def kept(connection: sqlite3.Connection) -> None:
+            for device, seen, told in turned:
+                connection.execute("INSERT OR REPLACE INTO presence_seen VALUES (?, ?)", (device, seen))
+                self._journal.tell(connection, device, "agent.status", told)
+
+        await self._store.write(kept)
+        await self._journal.pump()
+
+    def _state(self, sign: _Sign) -> State:
+        if sign.heard is None:
+            return "offline"
+        silent = self._clock.now() - sign.heard
+        if silent <= ONLINE_MS:
+            return "online"
+        return "stale" if sign.streams or silent <= STALE_MS else "offline"

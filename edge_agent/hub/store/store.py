@@ -1,0 +1,145 @@
+"""The store: `await store.write(fn)` returns after COMMIT, `await store.read(fn)` sees one consistent moment.
+
+Group commit needs no task and no leader: a write joins the queue and sends the writer's worker a turn. The
+turn that finds its write still waiting commits all that waits; the turns behind it find theirs done. So writes
+that arrive while a commit is in progress share the next one, and a caller that is cancelled leaves no
+other waiting. With no path there is one connection in memory, which reads share: a simulation's hub.
+
+After a transaction failed, the writer's connection is opened anew: what a failed sync left in it is not trusted.
+Does not handle: two hubs on one file.
+"""
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from edge_agent.hub.store import engine
+from edge_agent.hub.store.commit import Write, commit
+from edge_agent.hub.store.failure import StoreBroken, StoreFull, mapped
+from edge_agent.model.ports import Offload, Worker
+
+T = TypeVar("T")
+
+_GROUP = 64
+_READERS = 2
+
+
+class _Reader:
+    """A worker and the connection that only it uses."""
+
+    def __init__(self, worker: Worker, connection: sqlite3.Connection, where: str) -> None:
+        self.worker, self._connection, self._where = worker, connection, where
+
+    def look(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run the function on one snapshot of the database."""
+        try:
+            self._connection.execute("BEGIN")
+            return function(self._connection)
+        except sqlite3.Error as error:
+            raise mapped(error, self._where) from error
+        finally:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the connection; twice does no harm."""
+        self._connection.close()
+
+
+class Store:
+    """SQLite with one writer, and two readers that never wait for it.
+
+    `schemas` are scripts of `CREATE ... IF NOT EXISTS`; `most_bytes` caps the size of the database. What is given to
+    `write` and `read` runs on a worker's thread, uses the connection only, and neither begins nor ends a transaction.
+    """
+
+    def __init__(
+        self, path: Path | None, schemas: Sequence[str], offload: Offload, *, most_bytes: int | None = None
+    ) -> None:
+        self._path, self._schemas, self._offload, self._most_bytes = path, tuple(schemas), offload, most_bytes
+        self._where = engine.MEMORY if path is None else str(path)
+        self._waiting: deque[Write] = deque()
+        self._writer: Worker | None = None
+        self._connection: sqlite3.Connection | None = None
+        self._readers: deque[_Reader] = deque()
+
+    async def open(self) -> None:
+        """Open the file and bring its tables up to date; StoreFull or StoreBroken when that cannot be."""
+        self._writer = self._offload.worker("hub-store")
+        try:
+            await self._writer.run(self._prepare)
+        except (StoreFull, StoreBroken):
+            await self.close()
+            raise
+        if self._path is None:
+            assert self._connection is not None
+            self._readers.append(_Reader(self._writer, self._connection, self._where))
+            return
+        for number in range(_READERS):
+            worker = self._offload.worker(f"hub-reader-{number}")
+            connection = await worker.run(engine.connect_reader, self._path)
+            self._readers.append(_Reader(worker, connection, self._where))
+
+    async def write(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run the function in the next transaction; its result, once committed.
+
+        What it raises undoes only what it did. StoreFull and StoreBroken mean that nothing of it is stored. When the
+        wait is cancelled the write may still happen.
+        """
+        assert self._writer is not None, "the store is not open"
+        write = Write(function)
+        self._waiting.append(write)
+        await self._writer.run(self._turn, write)
+        if write.error is not None:
+            raise write.error
+        result: T = write.result
+        return result
+
+    async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """Run the function on one snapshot of what is committed; StoreBroken when the file cannot be read."""
+        reader = self._readers[0]
+        self._readers.rotate(1)
+        return await reader.worker.run(reader.look, function)
+
+    async def close(self) -> None:
+        """Close every connection, once what was asked before is done."""
+        while self._readers:
+            reader = self._readers.popleft()
+            await reader.worker.run(reader.close)
+            if reader.worker is not self._writer:
+                self._offload.release(reader.worker)
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.run(self._disconnect)
+            self._offload.release(writer)
+
+    def _turn(self, write: Write) -> None:
+        """Commit all that waits, unless an earlier turn took this write along."""
+        while not write.done:
+            group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+            try:
+                stands = commit(self._connected(), group, self._where)
+            except (StoreFull, StoreBroken) as error:
+                stands = False
+                for waiting in group:
+                    waiting.done, waiting.error = True, error
+            if not stands and self._path is not None:
+                self._disconnect()
+
+    def _prepare(self) -> None:
+        engine.prepare(self._connected(), self._schemas, self._where)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self._connection = engine.connect(self._path, self._most_bytes)
+            except sqlite3.Error as error:
+                raise mapped(error, self._where) from error
+        return self._connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

@@ -1,0 +1,39 @@
+"""How long to wait before the next attempt: an exponential ceiling, and a draw below it (full jitter).
+
+The `backoff` package supplies the ceilings: first, 2 x first, 4 x first, up to the most. A lower bound that the other
+side asked for (`Retry-After`) is honoured up to an hour, and the draw comes on top of it: devices that were all told
+the same time must not come back together.
+"""
+
+from collections.abc import Iterator
+
+from backoff import expo
+
+from edge_agent.model.ports import Chance
+
+LONGEST_AFTER = 3600.0
+"""Seconds: no lower bound from outside holds longer."""
+
+
+class Backoff:
+    """The waits of one row of attempts, in seconds."""
+
+    def __init__(self, chance: Chance, first: float = 1.0, most: float = 300.0) -> None:
+        self._chance = chance
+        self._first = first
+        self._most = most
+        self._ceilings = self._from_first()
+
+    def next(self, after: float | None = None) -> float:
+        """Seconds to wait now; at least `after`, as far as that is at most an hour."""
+        least = min(max(after or 0.0, 0.0), LONGEST_AFTER)
+        return least + self._chance.random() * next(self._ceilings)
+
+    def reset(self) -> None:
+        """It worked: the next wait is a first one again."""
+        self._ceilings = self._from_first()
+
+    def _from_first(self) -> Iterator[float]:
+        ceilings = expo(factor=self._first, max_value=self._most)
+        next(ceilings)  # the package's generators begin with an empty step
+        return ceilings

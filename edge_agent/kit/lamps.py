@@ -1,0 +1,35 @@
+"""The board of lamps: each part lights its own, and whoever reports reads them all.
+
+A lamp changes when its state does; the note may follow the facts without being a change. All on one loop, no lock.
+"""
+
+from collections.abc import Callable
+
+from edge_agent.model.lamp import Lamp, LampState
+from edge_agent.model.ports import Clock
+
+
+class LampBoard:
+    """`model.lamp.Lamps`. `changed` hears of each lamp that is new or has another state, once it is lit."""
+
+    def __init__(self, clock: Clock, changed: Callable[[Lamp], None]) -> None:
+        self._clock = clock
+        self._changed = changed
+        self._lamps: dict[str, Lamp] = {}
+
+    def light(self, part: str, state: LampState, note: str = "") -> None:
+        """Set a part's lamp."""
+        before = self._lamps.get(part)
+        same = before is not None and before.state == state
+        lamp = Lamp(part, state, before.since if before is not None and same else self._clock.now(), note)
+        self._lamps[part] = lamp
+        if not same:
+            self._changed(lamp)
+
+    def remove(self, part: str) -> None:
+        """Take a part's lamp away."""
+        self._lamps.pop(part, None)
+
+    def all(self) -> tuple[Lamp, ...]:
+        """Every lamp, sorted by part."""
+        return tuple(lamp for _part, lamp in sorted(self._lamps.items()))

@@ -1,0 +1,111 @@
+"""Keys: the secret that proves who this device is, read late, never shown.
+
+A key is one line of printable ASCII without spaces, at most 4096 bytes, in a file that only its owner may read. It
+is read when a request needs it and again when the file changed (inode, size or time of change), so that a rotated
+key needs no restart. No error, log or `repr` holds it.
+
+Which file it is (a path, a systemd credential) and whether it came from the environment is the config's to find out.
+The mode is not checked for a credential: systemd shows its access list as group bits, and guards the folder itself.
+"""
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from edge_agent.model.failure import DeviceError
+
+_MOST_BYTES = 4096
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_HINT = "the file must hold the device's key on one line"
+
+_State = tuple[int, int, int]
+
+
+class Key(Protocol):
+    """Where the key comes from."""
+
+    def read(self) -> str:
+        """The key as it is now; DeviceError with a hint when there is none."""
+
+    def changed(self) -> bool:
+        """Whether the key may have changed since it was last asked; cheap."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenKey:
+    """A key that the config holds in memory, such as one from the environment."""
+
+    value: str = field(repr=False)
+
+    def read(self) -> str:
+        """The key."""
+        return _checked(self.value, "the given key")
+
+    def changed(self) -> bool:
+        """Never: a new environment is a new process."""
+        return False
+
+
+class KeyFile:
+    """A key in a file. Reads it when asked; each `read` and each `changed` costs one stat."""
+
+    def __init__(self, path: Path, *, credential: bool = False) -> None:
+        self._path = path
+        self._credential = credential
+        self._read_at: _State | None = None
+        self._key = ""
+        self._told_at: _State | None = None
+
+    def read(self) -> str:
+        """The key as it is now; DeviceError with a fix when the file is missing, open to others or holds no key."""
+        try:
+            found = self._path.stat()
+            mode = stat.S_IMODE(found.st_mode)
+            if mode & _OTHERS and not self._credential:
+                raise DeviceError(
+                    f"the key file {self._path} can be used by others (mode {mode:04o})",
+                    hint=f"chmod 600 {self._path}",
+                )
+            if self._read_at != _state(found):
+                with self._path.open("rb") as file:
+                    text = file.read(_MOST_BYTES + 1)
+                self._key = _checked(text.decode("ascii", "replace"), f"the key file {self._path}")
+                self._read_at = _state(found)
+        except OSError as error:
+            raise DeviceError(
+                f"the key file {self._path} cannot be read: {error.strerror}",
+                hint="check that it exists and belongs to the user that the agent runs as",
+            ) from error
+        if self._told_at is None:
+            self._told_at = self._read_at
+        return self._key
+
+    def changed(self) -> bool:
+        """Whether the file is another one, or was written, since the last call (or the first `read`)."""
+        try:
+            state = _state(self._path.stat())
+        except OSError:
+            return False  # a file in the middle of being replaced: what takes its place will differ
+        before, self._told_at = self._told_at, state
+        return before != state
+
+    def __repr__(self) -> str:
+        return f"KeyFile({str(self._path)!r}, key=***)"
+
+
+def _state(found: os.stat_result) -> _State:
+    # The time of change moves with the mode too: a key that was made private is tried again at once.
+    return found.st_ino, found.st_size, found.st_ctime_ns
+
+
+def _checked(text: str, place: str) -> str:
+    key = text.strip()
+    if not key:
+        raise DeviceError(f"{place} is empty", hint=_HINT)
+    if len(key) > _MOST_BYTES:
+        raise DeviceError(f"{place} holds more than {_MOST_BYTES} bytes", hint=_HINT)
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise DeviceError(f"{place} holds spaces, line breaks or other characters that no key has", hint=_HINT)
+    return key

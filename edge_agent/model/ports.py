@@ -1,0 +1,176 @@
+"""Ports: the only ways to the clock, chance, the disk, threads, the machine and the network.
+
+Given, never found: constructors take these, and a seeded simulation gives others, so that the same code runs in
+virtual time with no socket and no thread. Real ones are in `kit` and `link`, simulated ones in `tests/sim`.
+
+Blocking calls (disk, collectors) are plain functions; whoever must not wait hands them to a `Worker`.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, ParamSpec, Protocol, TypeVar
+
+from edge_agent.model.anchor import Anchor
+from edge_agent.model.http import Answer, Request, Unreachable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """Time as the device has it (`anchor` says what the axis is)."""
+
+    @property
+    def axis(self) -> str:
+        """The name of the axis: boot id and time namespace."""
+
+    def now(self) -> int:
+        """Milliseconds on the axis."""
+
+    def wall(self) -> int:
+        """The machine's wall clock in Unix ms; a first guess for display, never a measurement."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so long."""
+
+    async def sleep_until(self, at: int) -> None:
+        """Wait until this axis time; at once when it is past."""
+
+
+class Chance(Protocol):
+    """Randomness; `random.Random` is one."""
+
+    def random(self) -> float:
+        """A float in [0, 1)."""
+
+    def getrandbits(self, k: int, /) -> int:
+        """A whole number of so many random bits."""
+
+    def randbytes(self, n: int) -> bytes:
+        """So many random bytes."""
+
+
+class Entry(NamedTuple):
+    """One name in a folder; `size` in bytes, None when it is not a plain file."""
+
+    name: str
+    size: int | None
+
+
+class Space(NamedTuple):
+    """What a file system has left for this user."""
+
+    bytes: int
+    inodes: int
+
+
+class OpenFile(Protocol):
+    """A file open for appending. After any OSError it must be closed and not used again."""
+
+    def append(self, data: bytes) -> None:
+        """Write all of it at the end, or raise OSError."""
+
+    def sync(self) -> None:
+        """Fdatasync."""
+
+    def close(self, size: int | None = None) -> None:
+        """Close, cut to `size` first when given; never raises for a file that already failed."""
+
+
+class Disk(Protocol):
+    """The calls by which the agent touches disks; every failure is an OSError with its errno."""
+
+    def entries(self, folder: Path) -> list[Entry]:
+        """The names in a folder, sorted; empty when it does not exist."""
+
+    def make_folder(self, folder: Path) -> None:
+        """Make it and its parents (mode 0700), each synced into its parent; nothing when it stands."""
+
+    def read(self, path: Path, offset: int = 0, size: int | None = None) -> bytes:
+        """So many bytes from an offset, fewer at the end."""
+
+    def create(self, path: Path) -> OpenFile:
+        """A new file (mode 0600); FileExistsError when the name is taken."""
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Whole new content, atomically: a crash leaves the old or the new, synced. Mode 0600."""
+
+    def move(self, path: Path, to: Path) -> None:
+        """Rename within one file system."""
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file; nothing when it is gone already."""
+
+    def sync_folder(self, folder: Path) -> None:
+        """Fsync of a folder: the names in it are durable."""
+
+    def space(self, folder: Path) -> Space:
+        """What is left where this folder is."""
+
+    def lock(self, path: Path) -> OpenFile | None:
+        """An exclusive flock on a file, held until it is closed; None when another process holds it."""
+
+
+class Worker(Protocol):
+    """One thread for one kind of blocking work: calls run one at a time, in order."""
+
+    @property
+    def stuck(self) -> bool:
+        """A call that its caller gave up on has not returned yet."""
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run it there and wait. When the wait is cancelled the call runs on and its result is dropped."""
+
+
+class Offload(Protocol):
+    """Where workers come from. Their threads never hold the process's exit."""
+
+    def worker(self, name: str) -> Worker:
+        """A new worker; the name is shown in thread lists."""
+
+    def release(self, worker: Worker) -> None:
+        """Let a worker's thread end once it is idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The machine that is read. Files are read below `root`; what is not a file only when it is `live`."""
+
+    root: Path
+    live: bool
+
+
+class Stream(Protocol):
+    """An answer whose body is still coming. When the status is not 200 `answer.body` is whole, else it is empty."""
+
+    @property
+    def answer(self) -> Answer:
+        """Status and headers."""
+
+    async def read(self) -> bytes:
+        """The next bytes as they come; b"" at the end, also when the line breaks or stays idle too long."""
+
+
+class Link(Protocol):
+    """The way to one origin: adds the key, follows no redirect, bounds answers, maps foreign errors once."""
+
+    async def exchange(self, request: Request) -> Answer | Unreachable:
+        """Ask, and read the answer whole."""
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[Stream | Unreachable]:
+        """Ask, and keep the body coming."""
+
+
+class TrueTime(Protocol):
+    """What is known about true time (`link.timekeeper`): learnt from every answer's stamps."""
+
+    def observe(self, answer: Answer) -> None:
+        """Learn from one answer."""
+
+    def anchor(self) -> Anchor | None:
+        """The best bounds known now; None before the first."""
+
+    def now(self) -> int | None:
+        """True time in Unix ms, the middle of the bounds; None before the first anchor."""

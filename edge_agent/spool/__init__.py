@@ -1,0 +1,1 @@
+"""Floor 3: the disk queue. Segments, recovery, quota, losses."""

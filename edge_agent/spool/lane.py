@@ -1,0 +1,355 @@
+"""One lane of the spool: `model.buffers.Buffer` over a rack of segments and a bounded memory.
+
+A sealed frame is put into memory, written from there, and leaves memory once it is synced. So a disk that takes nothing
+needs no second path: frames stay in memory, are pushed from there, and are tried on the disk again after a while. What
+does not fit any more is lost(no_space), oldest first.
+
+Calls take turns. Disk work runs on the spool's worker and is not cut short by a cancelled caller, so what is on disk
+and what is remembered agree. A loss is declared before the file goes.
+
+A frame that the hub holds with other bytes (a restored snapshot, a cloned card) is sealed again as number 0 of an epoch
+that follows from its old identity and its payload. A drawn epoch would double it: the old file may come back after a
+crash, and would then be sealed again under yet another number. If it was an epoch of this life, a new one is drawn.
+
+Not handled: frames larger than `MOST_FRAME`, which are a fault of whoever seals; a call that never returns holds its
+lane.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import ParamSpec, TypeVar
+
+import anyio
+
+from edge_agent.model.buffers import Depth
+from edge_agent.model.frame import Frame, Holding, Identity, LaneName, Loss, LossReason, Range
+from edge_agent.model.ports import Chance, Clock, Worker
+from edge_agent.model.verdict import Settlement
+from edge_agent.spool.drawer import Drawer
+from edge_agent.spool.quota import Limiter
+from edge_agent.spool.rack import Rack
+from edge_agent.spool.ranges import merged
+from edge_agent.spool.segment import MOST_FRAME, OPENING_BYTES, Segment
+from edge_agent.wire.frame import encode, encoded_size
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_RETRY_MS = 10_000
+_CHUNK_BYTES = 2**18
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What all lanes of a spool share; `changed` is awaited after each call to a lane."""
+
+    dead: Drawer
+    worker: Worker
+    clock: Clock
+    chance: Chance
+    memory_bytes: int
+    changed: Callable[[], Awaitable[None]]
+
+
+class Lane:
+    """One lane; the spool opens and closes it."""
+
+    def __init__(
+        self,
+        name: LaneName,
+        rack: Rack,
+        limiter: Limiter,
+        given: Given,
+        tell: Callable[[Sequence[Loss]], Awaitable[None]],
+    ) -> None:
+        self.why = ""
+        """Why the disk takes nothing; empty while it does."""
+        self.overflowing = False
+        """Frames were dropped from memory since the disk last took one."""
+        self._name: LaneName = name
+        self._rack = rack
+        self._limiter = limiter
+        self._given = given
+        self._clock = given.clock
+        self._tell = tell
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._epoch = 0
+        self._ends: dict[int, int] = {}
+        self._open: set[Identity] = set()
+        self._memory: dict[Identity, Frame] = {}
+        self._in_memory = 0
+        self._latest: Frame | None = None
+        self._retry_at = 0
+
+    @property
+    def lane(self) -> LaneName:
+        """Which lane this is."""
+        return self._name
+
+    async def open(self) -> None:
+        """Find what earlier lives left, and be ready; BlockingIOError when another process holds the spool."""
+        self._renew()
+        async with self._lock:
+            try:
+                await self._work(self._rack.recover)
+                await self._work(self._rack.enter)
+            except BlockingIOError:
+                raise
+            except OSError as error:
+                self._fall(error)
+
+    def draw(self) -> Identity:
+        """The next number of this opening's epoch."""
+        identity = Identity(self._epoch, self._ends[self._epoch])
+        self._ends[self._epoch] += 1
+        self._open.add(identity)
+        return identity
+
+    async def append(self, frame: Frame) -> bool:
+        """Keep a sealed frame; True once it is durable."""
+        async with self._lock:
+            self._latest = frame
+            durable = await self._keep(frame)
+        await self._given.changed()
+        return durable
+
+    async def adopt(self, frame: Frame) -> bool:
+        """Keep a frame of an earlier life; nothing when it is held already."""
+        async with self._lock:
+            durable = await self._adopt(frame)
+        await self._given.changed()
+        return durable
+
+    async def newest(self) -> Frame | None:
+        """The frame that was appended last by this life, unless it is settled."""
+        return self._latest
+
+    async def oldest(self, most_bytes: int, most_frames: int) -> Sequence[Frame]:
+        """The oldest unsettled frames in order, at least one if any can be read."""
+        async with self._lock:
+            frames, more = await self._work(self._rack.oldest, most_bytes, most_frames)
+            await self._confess()
+            room = most_bytes - sum(map(encoded_size, frames))
+            for frame in () if more else self._memory.values():
+                room -= encoded_size(frame)
+                if frames and (room < 0 or len(frames) >= most_frames):
+                    break
+                frames.append(frame)
+        await self._given.changed()
+        return frames
+
+    async def settle(self, settled: Mapping[Identity, Settlement]) -> None:
+        """Let go of these."""
+        async with self._lock:
+            losses: list[Loss] = []
+            for identity, settlement in settled.items():
+                if settlement.status != "rejected":
+                    continue
+                frame = self._memory.get(identity) or await self._work(self._rack.fetch, identity)
+                if frame is None:
+                    continue
+                if settlement.code == "identity_conflict":
+                    await self._reseal(frame)
+                else:
+                    await self._work(self._bury, frame)
+                    losses.append(self._loss(identity.epoch, ((identity.seq, identity.seq + 1),), "rejected"))
+            if losses:
+                await self._tell(losses)
+            await self._work(self._rack.settle, settled)
+            for identity in settled:
+                self._let_go(identity)
+            if self._latest is not None and self._latest.identity in settled:
+                self._latest = None
+        await self._given.changed()
+
+    async def filled(self) -> None:
+        """Wait until there is something to push."""
+        while not self._is_filled():
+            self._wake.clear()
+            await self._wake.wait()
+
+    def inventory(self) -> Sequence[Holding]:
+        """Every epoch that is held, oldest first, then those of this life. Numbers of open batches count as held."""
+        ends: dict[int, int] = {}
+        claims: dict[int, list[Range]] = {}
+        for epoch, (end, ranges) in self._rack.holdings().items():
+            ends[epoch], claims[epoch] = end, list(ranges)
+        for epoch, seq in (*self._memory, *self._open):
+            ends[epoch] = max(ends.get(epoch, 0), seq + 1)
+            claims.setdefault(epoch, []).append((seq, seq + 1))
+        older = [epoch for epoch in ends if epoch not in self._ends]
+        own = [epoch for epoch in self._ends if epoch in claims or epoch == self._epoch]
+        return [
+            Holding(self._name, epoch, self._ends.get(epoch) or ends.get(epoch, 0), merged(claims.get(epoch, ())))
+            for epoch in (*older, *own)
+        ]
+
+    def depth(self) -> Depth:
+        """How much is held; `frames` counts segments that were not read yet by what their names tell.
+
+        `oldest` is when the oldest segment was made, in ms of this boot's axis: negative when that was before it.
+        """
+        first = next(iter(self._memory.values()), None)
+        oldest = self._rack.oldest_at()
+        if oldest is None and first is not None:
+            oldest = first.sealed_at
+        return Depth(
+            self._rack.frames() + len(self._memory), self._rack.bytes_held() + self._in_memory, oldest, not self.why
+        )
+
+    async def retry(self) -> None:
+        """Try the disk again, if it failed and some time has passed."""
+        async with self._lock:
+            if self._memory:
+                await self._save()
+            elif self.why and self._clock.now() >= self._retry_at:
+                await self._probe()
+
+    async def close(self) -> None:
+        """Write what memory holds if the disk takes it now, and close the files."""
+        async with self._lock:
+            self._retry_at = 0
+            await self._save()
+            await self._work(self._rack.close)
+
+    # Inside; the lock is held.
+
+    def _renew(self) -> None:
+        """A fresh epoch."""
+        self._epoch = self._given.chance.getrandbits(63)
+        self._ends[self._epoch] = 0
+
+    def _is_filled(self) -> bool:
+        return bool(self._memory) or self._rack.readable()
+
+    def _loss(self, epoch: int, ranges: tuple[Range, ...], reason: LossReason) -> Loss:
+        return Loss(self._name, epoch, ranges, reason)
+
+    async def _work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """A call on the worker, to its end."""
+        with anyio.CancelScope(shield=True):
+            result = await self._given.worker.run(function, *args, **kwargs)
+        return result  # noqa: RET504 - to a type checker a cancel scope may swallow what is raised inside
+
+    async def _adopt(self, frame: Frame) -> bool:
+        if frame.identity in self._memory:
+            return False
+        if await self._work(self._rack.holds, frame.identity):
+            return True
+        return await self._keep(frame)
+
+    async def _keep(self, frame: Frame) -> bool:
+        """Into memory, and from there to the disk if it takes it; True if it did."""
+        self._remember(frame)
+        await self._save()
+        return frame.identity not in self._memory
+
+    def _remember(self, frame: Frame) -> None:
+        if encoded_size(frame) > MOST_FRAME:
+            raise ValueError(f"a frame of {encoded_size(frame)} bytes is no batch")
+        self._memory[frame.identity] = frame
+        self._in_memory += encoded_size(frame)
+        self._open.discard(frame.identity)
+        self._wake.set()
+
+    def _let_go(self, identity: Identity) -> None:
+        frame = self._memory.pop(identity, None)
+        if frame is not None:
+            self._in_memory -= encoded_size(frame)
+
+    async def _save(self) -> None:
+        """Write what memory holds, unless the disk failed a moment ago."""
+        if not self.why or self._clock.now() >= self._retry_at:
+            try:
+                await self._work(self._rack.enter)
+                while chunk := self._chunk():
+                    await self._make_room(sum(map(encoded_size, chunk)) + OPENING_BYTES)
+                    await self._work(self._rack.write, chunk)
+                    for frame in chunk:
+                        self._let_go(frame.identity)
+                    self.why, self.overflowing = "", False
+            except OSError as error:
+                self._fall(error)
+        await self._shrink()
+        await self._confess()
+
+    async def _probe(self) -> None:
+        """Find out whether the disk takes something again, when there is nothing to write."""
+        try:
+            await self._work(self._rack.probe)
+        except OSError as error:
+            self._fall(error)
+        else:
+            self.why, self.overflowing = "", False
+
+    def _chunk(self) -> list[Frame]:
+        """The first frames in memory that can go to one segment with one sync."""
+        chunk: list[Frame] = []
+        size = 0
+        for frame in self._memory.values():
+            size += encoded_size(frame)
+            if chunk and (
+                size > _CHUNK_BYTES
+                or frame.identity.epoch != chunk[-1].identity.epoch
+                or frame.identity.seq <= chunk[-1].identity.seq
+            ):
+                break
+            chunk.append(frame)
+        return chunk
+
+    async def _make_room(self, need: int) -> None:
+        """Let the oldest go, so that so many bytes fit; their loss is declared first."""
+        segments, losses = await self._work(self._victims, need)
+        if losses:
+            await self._tell(losses)
+        if segments:
+            await self._work(self._rack.drop, segments)
+
+    def _victims(self, need: int) -> tuple[list[Segment], list[Loss]]:
+        victims = self._limiter.victims(self._rack, need)
+        losses = [self._loss(segment.name.epoch, self._rack.claim(segment), reason) for segment, reason in victims]
+        return [segment for segment, _reason in victims], [loss for loss in losses if loss.ranges]
+
+    async def _shrink(self) -> None:
+        """Keep memory within its bound while the disk takes nothing."""
+        dropped: list[Frame] = []
+        for frame in tuple(self._memory.values()):
+            if self._in_memory <= self._given.memory_bytes:
+                break
+            self._let_go(frame.identity)
+            dropped.append(frame)
+        if dropped:
+            self.overflowing = True
+            await self._forgo(dropped)
+
+    async def _forgo(self, frames: Sequence[Frame]) -> None:
+        """Declare frames lost for want of space."""
+        numbers: dict[int, list[Range]] = {}
+        for frame in frames:
+            numbers.setdefault(frame.identity.epoch, []).append((frame.identity.seq, frame.identity.seq + 1))
+        await self._tell([self._loss(epoch, merged(ranges), "no_space") for epoch, ranges in numbers.items()])
+
+    async def _confess(self) -> None:
+        """Declare what reading found lost."""
+        losses, self._rack.losses = self._rack.losses, []
+        if losses:
+            await self._tell(losses)
+
+    def _fall(self, error: OSError) -> None:
+        self.why = error.strerror or type(error).__name__
+        self._retry_at = self._clock.now() + _RETRY_MS
+
+    def _bury(self, frame: Frame) -> None:
+        epoch, seq = frame.identity
+        self._given.dead.put(f"{self._rack.generation:08d}-{self._name}-{epoch:016x}-{seq:010d}.frame", encode(frame))
+
+    async def _reseal(self, frame: Frame) -> None:
+        epoch, seq = frame.identity
+        if epoch == self._epoch:
+            self._renew()
+        digest = sha256(b"reseal" + epoch.to_bytes(8, "big") + seq.to_bytes(8, "big") + frame.payload).digest()
+        fresh = Identity(int.from_bytes(digest[:8], "big") >> 1, 0)
+        await self._adopt(Frame(frame.kind, fresh, frame.sealed_at, frame.payload))

@@ -1,0 +1,73 @@
+"""Losses that the hub has not been told yet, merged: one entry a lane, epoch and reason.
+
+They travel as records of frames in the reports lane. When such a frame must itself be given up, its losses come back
+here, so that a loss is never forgotten by this agent, only joined with others.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+from edge_agent.model.failure import Malformed
+from edge_agent.model.frame import LANES, Frame, LaneName, Loss, LossReason
+from edge_agent.spool.ranges import Ranges, count, merged
+from edge_agent.wire import record
+from edge_agent.wire.batch import unzip
+
+_MOST_BODY = 4 * 2**20
+_MOST_NUMBER = 2**63
+
+
+class Losses:
+    """The losses still to tell."""
+
+    def __init__(self) -> None:
+        self.totals: Counter[LossReason] = Counter()
+        """How many numbers this life lost, by reason."""
+        self._ranges: dict[tuple[LaneName, int, LossReason], Ranges] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._ranges)
+
+    def add(self, losses: Sequence[Loss]) -> None:
+        """Join new losses with those that wait."""
+        for loss in losses:
+            self.totals[loss.reason] += count(loss.ranges)
+        self.carry(losses)
+
+    def carry(self, losses: Iterable[Loss]) -> None:
+        """Join losses that were told before, in frames that are given up now."""
+        for loss in losses:
+            key = (loss.lane, loss.epoch, loss.reason)
+            ranges = merged((*self._ranges.get(key, ()), *loss.ranges))
+            if ranges:
+                self._ranges[key] = ranges
+
+    def take(self) -> list[Loss]:
+        """All of them; none waits any more."""
+        losses = [Loss(lane, epoch, ranges, reason) for (lane, epoch, reason), ranges in self._ranges.items()]
+        self._ranges.clear()
+        return losses
+
+
+def losses_in(frame: Frame) -> list[Loss]:
+    """The losses that a frame of the reports lane tells of; none when it cannot be read."""
+    try:
+        records = record.parse(unzip(frame.payload, _MOST_BODY)).records
+    except Malformed:
+        return []
+    found = (_loss_of(entry) for entry in records if entry.get("type") == "loss")
+    return [loss for loss in found if loss is not None]
+
+
+def _loss_of(entry: Mapping[str, Any]) -> Loss | None:
+    """A record as a loss; None when it is none."""
+    lane, epoch = entry.get("lane"), entry.get("epoch")
+    reason: Any = entry.get("reason")
+    if lane not in LANES or reason not in get_args(LossReason) or not isinstance(epoch, str):
+        return None
+    try:
+        pairs = merged((int(start), int(end)) for start, end in entry.get("ranges", ()))
+        return Loss(lane, int(epoch, 16), tuple(pair for pair in pairs if 0 <= pair[0] < _MOST_NUMBER), reason)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,51 @@
+"""Which segments must go before a lane may grow.
+
+    max_bytes   the lane is never larger, but for the losses that it must declare
+    max_age     a segment that was made so much powered-on time ago goes, whatever room there is
+    min_free_*  while the file system has less than this left, the lane grows no further than it was when that began;
+                up to `keep_bytes` it always may
+
+The oldest go first, a few at a time: a quota that was cut tenfold is not paid off in one call.
+"""
+
+from edge_agent.model.frame import LossReason
+from edge_agent.model.ports import Disk
+from edge_agent.spool.options import Quota
+from edge_agent.spool.rack import Rack
+from edge_agent.spool.segment import Segment
+
+_MOST_VICTIMS = 8
+
+
+class Limiter:
+    """Keeps one lane within its quota; `free_bytes` and `free_inodes` are left to others."""
+
+    def __init__(self, quota: Quota, disk: Disk, free_bytes: int, free_inodes: int) -> None:
+        self._quota = quota
+        self._disk = disk
+        self._free_bytes = free_bytes
+        self._free_inodes = free_inodes
+        self._ceiling: int | None = None
+
+    def victims(self, rack: Rack, need: int) -> list[tuple[Segment, LossReason]]:
+        """The oldest segments that must go for so many bytes to come; OSError when the disk does not say."""
+        used = rack.bytes_held()
+        most = self._most(rack, used, need)
+        found: list[tuple[Segment, LossReason]] = []
+        for segment in rack.segments[:_MOST_VICTIMS]:
+            old = rack.ages.now() - rack.ages.born(segment) > self._quota.max_age * 1000
+            if used + need <= most and not old:
+                break
+            found.append((segment, "age" if old else "quota"))
+            used -= segment.size
+        return found
+
+    def _most(self, rack: Rack, used: int, need: int) -> int:
+        """How large the lane may be now, in bytes."""
+        space = self._disk.space(rack.folder)
+        if space.bytes - need >= self._free_bytes and space.inodes > self._free_inodes:
+            self._ceiling = None
+            return self._quota.max_bytes
+        if self._ceiling is None:
+            self._ceiling = used
+        return min(self._quota.max_bytes, max(self._ceiling, self._quota.keep_bytes))

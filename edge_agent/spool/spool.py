@@ -1,0 +1,110 @@
+"""The disk queue of one destination: four lanes below one folder, one lock, one worker, one lamp.
+
+    <folder>/lock                                              held by flock while the spool is open
+    <folder>/<lane>/<generation>-<epoch>-<first seq>.seg       segments (`segment`)
+    <folder>/dead/                                             frames that the hub rejected, bounded
+    <folder>/quarantine/                                       segments without a readable frame, bounded
+
+Nothing that stands in the folder can stop a start: foreign names are left alone, and what stands where a folder must
+be is renamed aside. A disk that takes nothing is no error either: the lanes work in memory, the lamp says so, and each
+later call to any lane tries the disk again. Only another process that holds the lock is one.
+
+Not yet: thinning of old batches, and a standing reserve for losses.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_agent.model.buffers import Buffer
+from edge_agent.model.failure import DeviceError
+from edge_agent.model.frame import LANES, LaneName, Loss
+from edge_agent.model.lamp import Lamps
+from edge_agent.model.ports import Chance, Clock, Disk, Offload, TrueTime
+from edge_agent.spool.drawer import Drawer
+from edge_agent.spool.home import Home
+from edge_agent.spool.lane import Given, Lane
+from edge_agent.spool.losses import Losses
+from edge_agent.spool.options import Options
+from edge_agent.spool.quota import Limiter
+from edge_agent.spool.rack import Rack
+from edge_agent.spool.reports import ReportsLane
+
+
+class Spool:
+    """The disk queue below `folder` for one device."""
+
+    def __init__(
+        self,
+        options: Options,
+        folder: Path,
+        device: str,
+        disk: Disk,
+        offload: Offload,
+        clock: Clock,
+        chance: Chance,
+        lamps: Lamps,
+        time: TrueTime,
+    ) -> None:
+        self._home = Home(disk, folder)
+        self._offload = offload
+        self._worker = offload.worker("spool")
+        self._lamps = lamps
+        self._losses = Losses()
+        dead = Drawer(disk, folder / "dead", options.dead_bytes)
+        quarantine = Drawer(disk, folder / "quarantine", options.quarantine_bytes)
+
+        def rack(name: LaneName) -> tuple[Rack, Limiter]:
+            quota = options.quota(name)
+            return (
+                Rack(name, self._home, device, disk, clock, quarantine, quota.max_bytes),
+                Limiter(quota, disk, options.min_free_bytes, options.min_free_inodes),
+            )
+
+        given = Given(dead, self._worker, clock, chance, options.memory_bytes, self._changed)
+        resource = {"device.id": device}
+        self._reports = ReportsLane(*rack("reports"), given, self._losses, resource, time.anchor)
+        self._lanes: dict[LaneName, Lane] = {
+            name: self._reports if name == "reports" else Lane(name, *rack(name), given, self._declare)
+            for name in LANES
+        }
+
+    async def open(self) -> None:
+        """Lock the folder and find what earlier lives left. DeviceError when another process holds it."""
+        try:
+            for lane in self._lanes.values():
+                await lane.open()
+        except BlockingIOError as error:
+            raise DeviceError(
+                f"the spool {self._home.folder} is held by another process",
+                hint="stop the other edge-agent, or give this one its own state folder",
+            ) from error
+        await self._changed()
+
+    def lane(self, name: LaneName) -> Buffer:
+        """One lane of it."""
+        return self._lanes[name]
+
+    async def close(self) -> None:
+        """Put what memory holds on disk if that works now, close the files, and let go of the lock."""
+        for name in reversed(LANES):
+            await self._lanes[name].close()
+        await self._worker.run(self._home.leave)
+        self._offload.release(self._worker)
+        self._lamps.remove("spool")
+
+    async def _declare(self, losses: Sequence[Loss]) -> None:
+        await self._reports.declare(losses)
+
+    async def _changed(self) -> None:
+        """After each call: whoever works in memory may try the disk again, and the lamp follows."""
+        for lane in self._lanes.values():
+            if lane.why:
+                await lane.retry()
+        whys = sorted({lane.why for lane in self._lanes.values() if lane.why})
+        if any(lane.overflowing for lane in self._lanes.values()):
+            self._lamps.light("spool", "fail", f"not durable, and memory is full: {', '.join(whys)}")
+        elif whys:
+            self._lamps.light("spool", "warn", f"not durable: {', '.join(whys)}")
+        else:
+            lost = ", ".join(f"{numbers} {reason}" for reason, numbers in sorted(self._losses.totals.items()))
+            self._lamps.light("spool", "ok", f"batches lost since the start: {lost}" if lost else "")

@@ -1,0 +1,1 @@
+"""Floor 3: numbers outward. Sampler, sealer, pusher, beater."""

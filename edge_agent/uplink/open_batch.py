@@ -1,0 +1,233 @@
+"""The file of the open batch: every tick is in it before the next one comes, so a crash costs at most the tick in hand.
+
+It lies on tmpfs, wears no flash, and is never synced: it is to outlive the process, not the power. Its name is
+`<epoch, 16 hex>-<seq>.open`. It holds lines, each `<crc32 of the JSON, 8 hex> <JSON>`:
+
+    {"open": 1, "epoch": "<16 hex>", "seq": n, "axis": str, "resource": {...}}      the first line
+    {"series": i, "is": [name, {attributes}, unit, kind, digits, source]}           once for each series
+    {"layout": n, "collector": str, "of": [i, ...]}                                 once for each order of series
+    {"tick": n, "at": <axis ms>, "values": [...], "why": [[position, reason], ...]} a tick in layout n
+    {"seal": <axis ms>, "anchor": [lo, hi, at] | null, "stat": {...}}               the last line
+
+The seal holds all that a payload needs besides its ticks, so the payload is a pure function of the file, and a batch
+that was sealed twice (because a crash came between keeping it and removing its file) is the same bytes twice. A line
+whose CRC does not hold is dropped: the torn last one, or one that was damaged, with the ticks that refer to it.
+
+A value that is no finite number is written as absent, with the reason that the batch gives it. Not handled: two
+processes at one file (the spool's lock sees to it).
+"""
+
+import zlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from edge_agent.model.anchor import Anchor
+from edge_agent.model.failure import Malformed
+from edge_agent.model.frame import Identity
+from edge_agent.model.ports import Disk, OpenFile
+from edge_agent.model.reading import Reading, Series, Tick, series_of
+
+SUFFIX = ".open"
+VERSION = 1
+
+_CRC = 9
+_shape = itemgetter(0, 2, 3, 4, 5, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a sealed batch says besides its ticks; `sealed_at` is axis ms."""
+
+    sealed_at: int
+    anchor: Anchor | None
+    stat: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Opened:
+    """What an open batch's file holds; `damaged` counts the lines that were dropped."""
+
+    identity: Identity
+    axis: str
+    resource: Mapping[str, str]
+    ticks: list[Tick] = field(default_factory=list)
+    seal: Seal | None = None
+    damaged: int = 0
+
+
+class OpenBatch:
+    """Writes the file, which is made with the first tick. After a failure it writes no more, and `failure` says why."""
+
+    def __init__(self, disk: Disk, folder: Path, identity: Identity, axis: str, resource: Mapping[str, str]) -> None:
+        self.path = folder / f"{identity.epoch:016x}-{identity.seq}{SUFFIX}"
+        self.size = 0
+        self.failure: Exception | None = None
+        self._disk = disk
+        self._file: OpenFile | None = None
+        self._first = {
+            "open": VERSION,
+            "epoch": f"{identity.epoch:016x}",
+            "seq": identity.seq,
+            "axis": axis,
+            "resource": resource,
+        }
+        self._series: dict[Series, int] = {}
+        self._layouts: dict[tuple[str, tuple[int, ...]], int] = {}
+        self._last: dict[str, tuple[Sequence[object], int]] = {}
+
+    def append(self, tick: Tick) -> None:
+        """Write a tick down."""
+        if self.failure is not None:
+            return
+        lines: list[bytes] = []
+        try:
+            if self._file is None:
+                lines.append(_line(self._first))
+                self._file = self._disk.create(self.path)
+            layout = self._layout(tick, lines)
+            record: dict[str, Any] = {
+                "tick": layout,
+                "at": tick.at,
+                "values": [reading[1] for reading in tick.readings],
+            }
+            why = [(index, reason) for index, reading in enumerate(tick.readings) if (reason := _why_absent(reading))]
+            if why:
+                record["why"] = why
+                for index, _reason in why:
+                    record["values"][index] = None
+            lines.append(_line(record))
+            self._write(b"".join(lines))
+        except (OSError, orjson.JSONEncodeError) as error:
+            self._fail(error)
+
+    def seal(self, seal: Seal) -> None:
+        """Write the seal, and close."""
+        anchor = None if seal.anchor is None else list(seal.anchor)
+        try:
+            if self.failure is None:
+                self._write(_line({"seal": seal.sealed_at, "anchor": anchor, "stat": seal.stat}))
+        except OSError as error:
+            self._fail(error)
+        self._close()
+
+    def _layout(self, tick: Tick, lines: list[bytes]) -> int:
+        """The number of this order of series; lines that state it are added when it is new."""
+        shapes = list(map(_shape, tick.readings))
+        last, layout = self._last.get(tick.collector, ((), 0))
+        if shapes == last:
+            return layout
+        order: list[int] = []
+        for reading in tick.readings:
+            series = series_of(reading)
+            index = self._series.get(series)
+            if index is None:
+                index = self._series[series] = len(self._series)
+                name, attributes, *rest = series
+                lines.append(_line({"series": index, "is": [name, dict(attributes), *rest]}))
+            order.append(index)
+        key = (tick.collector, tuple(order))
+        known = self._layouts.get(key)
+        if known is None:
+            known = self._layouts[key] = len(self._layouts)
+            lines.append(_line({"layout": known, "collector": tick.collector, "of": order}))
+        self._last[tick.collector] = (shapes, known)
+        return known
+
+    def _write(self, data: bytes) -> None:
+        assert self._file is not None, "the first tick makes the file"
+        self._file.append(data)
+        self.size += len(data)
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = error
+        self._close()
+
+    def _close(self) -> None:
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
+
+
+def read(data: bytes) -> Opened:
+    """What a file holds, as far as it can be read; Malformed when its first line cannot."""
+    first, *lines = data.split(b"\n")
+    head = _record(first)
+    if head is None or "open" not in head:
+        raise Malformed("bad_open_batch", "the first line is damaged")
+    if head["open"] != VERSION:
+        raise Malformed("unsupported_version", f"version {head['open']} is not known here", field="open")
+    opened = Opened(Identity(int(head["epoch"], 16), head["seq"]), head["axis"], head["resource"])
+    tables = _Tables()
+    for line in filter(None, lines):
+        record = _record(line)
+        if record is None or not tables.take(record, opened):
+            opened.damaged += 1
+    return opened
+
+
+class _Tables:
+    """The series and layouts that a file has stated so far; a series stands as a reading without a value."""
+
+    def __init__(self) -> None:
+        self._series: dict[int, Reading] = {}
+        self._layouts: dict[int, tuple[str, list[Reading]]] = {}
+
+    def take(self, record: Mapping[str, Any], opened: Opened) -> bool:
+        """Add what a line says; False when it refers to a line that is not there."""
+        try:
+            if "series" in record:
+                name, attributes, unit, kind, digits, source = record["is"]
+                self._series[record["series"]] = Reading(name, None, unit, attributes, kind, digits, source)
+            elif "layout" in record:
+                self._layouts[record["layout"]] = (record["collector"], [self._series[index] for index in record["of"]])
+            elif "tick" in record:
+                opened.ticks.append(_tick(record, *self._layouts[record["tick"]]))
+            elif "seal" in record:
+                anchor = record["anchor"]
+                opened.seal = Seal(record["seal"], None if anchor is None else Anchor(*anchor), record["stat"])
+        except KeyError:
+            return False
+        return True
+
+
+def _tick(record: Mapping[str, Any], collector: str, layout: Sequence[Reading]) -> Tick:
+    why = dict(record.get("why", ()))
+    return Tick(
+        collector,
+        record["at"],
+        tuple(
+            blank._replace(value=value, reason=why.get(index))
+            for index, (blank, value) in enumerate(zip(layout, record["values"], strict=True))
+        ),
+    )
+
+
+def _why_absent(reading: Reading) -> str | None:
+    """Why a reading has no value that JSON can hold; None when it has one, or gives no reason."""
+    value = reading[1]
+    if value is None:
+        return reading[7]
+    if value - value == 0:  # false for what is not finite
+        return None
+    return "nan" if value != value else "infinite"  # noqa: PLR0124 - only a NaN differs from itself
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    body = orjson.dumps(record)
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+def _record(line: bytes) -> dict[str, Any] | None:
+    """What a line says; None when it is damaged."""
+    body = line[_CRC:]
+    if line[:_CRC] != b"%08x " % zlib.crc32(body):
+        return None
+    record = orjson.loads(body)
+    return record if isinstance(record, dict) else None

@@ -1,0 +1,199 @@
+"""Asks each collector on its own fixed grid, in its own thread, with a time limit.
+
+Beats lie at multiples of a collector's interval on the axis: they never drift, and collectors of one interval share one
+wake-up. After a stall (or a suspend) the beat that is due now is served and the ones before it are counted as missed:
+never a burst. A tick carries the axis time at which its collector was asked, which is the beat or shortly after it.
+A collector whose first beat is far off is also asked at once, so that a new generation soon shows that it works.
+
+    stalled   this loop came too late
+    hung      the collector did not return in time, or has not returned since; it is not asked again until it did
+    failed    it raised, or gave something that is no reading; it is asked again at the next beat
+
+A collector that hangs or raises costs its own readings only, and lights its lamp `collector.<name>`: `fail` while it
+hangs, `warn` while it raises. What it yields is checked here, in its thread, when it differs from what it yielded last:
+parts further on may rely on readings having the types that `model.reading` states.
+
+Not handled: what a reading means, and how many series there are (the batch has a cap).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from types import NoneType
+from typing import Any, NoReturn
+
+import anyio
+from anyio.abc import TaskGroup
+
+from edge_agent.model.lamp import Lamps, LampState
+from edge_agent.model.offers import Collector
+from edge_agent.model.ports import Clock, Offload, Worker
+from edge_agent.model.reading import Missed, Reading, Tick
+
+_FAR = 2000
+"""Milliseconds to the first beat from which on a collector is also asked at once."""
+
+_NUMBERS = frozenset({float, int, NoneType})
+_shape = itemgetter(0, 2, 3, 4, 5, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A collector, its beat and its time limit, both in seconds."""
+
+    name: str
+    collector: Collector
+    interval: float
+    timeout: float
+
+
+class _Source:
+    """A collector at work: what the sampler knows of it."""
+
+    def __init__(self, schedule: Schedule, worker: Worker) -> None:
+        self.name = schedule.name
+        self.timeout = schedule.timeout
+        self.worker = worker
+        self.asked = False
+        self._collector = schedule.collector
+        self._shapes: Sequence[object] = ()
+        self._clean = True
+
+    @property
+    def busy(self) -> bool:
+        """It has not returned yet."""
+        return self.asked or self.worker.stuck
+
+    def gather(self) -> tuple[Reading, ...]:
+        """Collect once and check what came; runs in the worker. TypeError when it is not readings."""
+        readings = tuple(self._collector.collect())
+        if not all(type(reading) is Reading and type(reading[1]) in _NUMBERS for reading in readings):
+            return tuple(_cleaned(reading) for reading in readings)
+        shapes = list(map(_shape, readings))
+        if shapes != self._shapes or not self._clean:
+            cleaned = tuple(_cleaned(reading) for reading in readings)
+            self._shapes, self._clean = shapes, cleaned == readings
+            return readings if self._clean else cleaned
+        return readings
+
+
+class Sampler:
+    """The living part: every collector of one generation."""
+
+    def __init__(
+        self,
+        schedules: Iterable[Schedule],
+        clock: Clock,
+        offload: Offload,
+        lamps: Lamps,
+        take: Callable[[Tick], None],
+        miss: Callable[[Missed], None],
+    ) -> None:
+        self._schedules = tuple(schedules)
+        self._clock = clock
+        self._offload = offload
+        self._lamps = lamps
+        self._take = take
+        self._miss = miss
+
+    async def run(self) -> NoReturn:
+        """Sample until cancelled."""
+        periods: dict[int, list[_Source]] = {}
+        for schedule in self._schedules:
+            source = _Source(schedule, self._offload.worker(f"collector.{schedule.name}"))
+            periods.setdefault(max(1, round(schedule.interval * 1000)), []).append(source)
+        try:
+            async with anyio.create_task_group() as group:
+                for period, sources in periods.items():
+                    group.start_soon(self._beat, period, sources, group, name=f"beat {period} ms")
+                await anyio.sleep_forever()
+        finally:
+            for source in (source for sources in periods.values() for source in sources):
+                self._offload.release(source.worker)
+                self._lamps.remove(f"collector.{source.name}")
+        raise AssertionError("the beats ended by themselves")
+
+    async def _beat(self, period: int, sources: Sequence[_Source], group: TaskGroup) -> NoReturn:
+        """Serve the beats of one period, given in ms."""
+        now = self._clock.now()
+        due = now - now % period + period
+        if due - now > _FAR:
+            self._ask_all(sources, now, group)
+        while True:
+            await self._clock.sleep_until(due)
+            now = self._clock.now()
+            missed = (now - due) // period
+            if missed:
+                for source in sources:
+                    self._miss(Missed(source.name, missed, "stalled"))
+            self._ask_all(sources, now, group)
+            due += (missed + 1) * period
+
+    def _ask_all(self, sources: Sequence[_Source], now: int, group: TaskGroup) -> None:
+        for source in sources:
+            if source.busy:
+                self._miss(Missed(source.name, 1, "hung"))
+            else:
+                source.asked = True
+                group.start_soon(self._ask, source, now)
+
+    async def _ask(self, source: _Source, at: int) -> None:
+        try:
+            with anyio.move_on_after(source.timeout) as patience:
+                readings = await source.worker.run(source.gather)
+        except Exception as error:  # noqa: BLE001 - fault line: one collector
+            self._light(source, "warn", f"{type(error).__name__}: {error}")
+            self._miss(Missed(source.name, 1, "failed"))
+            return
+        finally:
+            source.asked = False
+        if patience.cancelled_caught:
+            self._light(source, "fail", f"did not return within {source.timeout:g} s; not asked again until it does")
+            self._miss(Missed(source.name, 1, "hung"))
+            return
+        self._light(source, "ok")
+        self._take(Tick(source.name, at, readings))
+
+    def _light(self, source: _Source, state: LampState, note: str = "") -> None:
+        self._lamps.light(f"collector.{source.name}", state, note)
+
+
+def _cleaned(reading: object) -> Reading:
+    """A reading with plain types throughout; TypeError when it cannot be had."""
+    if not isinstance(reading, Reading):
+        raise TypeError(f"the collector gave a {type(reading).__name__} in place of a reading")
+    parts: tuple[Any, ...] = reading
+    name, value, unit, attributes, kind, digits, source, reason = parts
+    if not isinstance(attributes, Mapping) or kind not in {"gauge", "counter"}:
+        raise TypeError(f"the attributes or the kind of {name!r} are of another type")
+    if digits is not None and type(digits) is not int:
+        raise TypeError(f"the digits of {name!r} are no whole number")
+    return Reading(
+        _text(name),
+        value if type(value) in _NUMBERS else float(value),
+        _text(unit),
+        attributes if _is_plain(attributes) else {_text(key): _text(said) for key, said in attributes.items()},
+        kind,
+        digits,
+        _text(source),
+        None if reason is None else _text(reason),
+    )
+
+
+def _is_plain(attributes: Mapping[str, str]) -> bool:
+    return all(_is_text(key) and _is_text(said) for key, said in attributes.items())
+
+
+def _is_text(text: object) -> bool:
+    return type(text) is str and _text(text) is text
+
+
+def _text(text: object) -> str:
+    """The same text if UTF-8 can hold it, else with question marks for what it cannot."""
+    if not isinstance(text, str):
+        raise TypeError(f"{text!r} stands where a text must stand")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text if type(text) is str else str(text)

@@ -1,0 +1,317 @@
+"""Gathers ticks into a batch, and seals it: by time, by size, on demand, and when the block is left.
+
+A batch is born with its number at its first tick. Each tick goes to the builder and, without a sync, to the file of the
+open batch on tmpfs (`open_batch`); when that cannot be written the batch goes on in memory, and the lamp `sealer` says
+what a crash would now cost. A batch is sealed a little before it is `every` old, so that the beat on its boundary
+opens the next one and no beat is torn in two.
+
+Sealing, in this order: pack; write the seal into the open file; give the frame to the buffer; once the buffer says that
+it is durable, remove the open file. A crash in between leaves a file from which the same bytes are made again under
+the same number (`recover`), and the buffer or the hub knows them. While the buffer can only hold frames in memory, the
+files of the batches that it took stay on tmpfs, the newest `keep` bytes of them, until it is durable again.
+
+Batches leave one at a time and in order. While the buffer does not answer, further ones wait sealed, at most
+`_MOST_WAITING`; beyond that, ticks are counted as missed. Leaving the block seals what is open and is not cancelled
+before `leave_within`; what was not kept by then is in its file.
+
+Not handled: packing blocks the loop, for some milliseconds at the usual sizes.
+"""
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+import anyio
+
+from edge_agent.model.buffers import Buffer
+from edge_agent.model.failure import Malformed
+from edge_agent.model.frame import KIND_OF_LANE, Frame, Identity
+from edge_agent.model.lamp import Lamps
+from edge_agent.model.ports import Clock, Disk, TrueTime
+from edge_agent.model.quantity import Bytes, Seconds
+from edge_agent.model.reading import Missed, Tick
+from edge_agent.uplink.open_batch import SUFFIX, OpenBatch, Seal, read
+from edge_agent.wire.batch import BatchBuilder
+
+if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
+_MOST_WAITING = 32
+_SIZED_EVERY = 16
+"""The size is looked at once in so many ticks: it is a sum over all series."""
+_EARLY = 500
+"""At most so many ms before its age a batch is sealed, and at most a twentieth of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`[seal]`: when a batch is sealed, what may stay on tmpfs, and how long leaving may take."""
+
+    every: Seconds = 10.0
+    most_bytes: Bytes = 256 * 1024
+    keep: Bytes = 4 * 1024 * 1024
+    leave_within: Seconds = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """The batch that takes ticks; `due` is the axis ms at which it is sealed."""
+
+    identity: Identity
+    builder: BatchBuilder
+    file: OpenBatch
+    due: int
+
+
+class _File(NamedTuple):
+    """The file of a sealed batch, and its size in bytes."""
+
+    path: Path
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Sealed:
+    """A batch on its way to the buffer."""
+
+    frame: Frame
+    file: _File
+    readings: int
+
+
+class Sealer:
+    """Takes ticks at any time; seals by itself while its block lasts."""
+
+    def __init__(
+        self,
+        options: Options,
+        buffer: Buffer,
+        clock: Clock,
+        disk: Disk,
+        folder: Path,
+        resource: Mapping[str, str],
+        time: TrueTime,
+        lamps: Lamps,
+    ) -> None:
+        self._options = options
+        self._buffer = buffer
+        self._clock = clock
+        self._disk = disk
+        self._folder = folder
+        self._resource = resource
+        self._time = time
+        self._lamps = lamps
+        every = round(options.every * 1000)
+        self._age = every - min(_EARLY, every // 20)
+        self._open: _Open | None = None
+        self._sealed: deque[_Sealed] = deque()
+        self._kept: deque[_File] = deque()
+        self._missed: Counter[tuple[str, str]] = Counter()
+        self._shut_readings = 0
+        self._storing = anyio.Lock()
+        self._append: anyio.CancelScope | None = None
+        self._deadline = math.inf
+        self._wake = asyncio.Event()
+        self._tasks: TaskGroup | None = None
+        self.readings_sealed = 0
+        """Readings with a value in the batches that the buffer took."""
+        self.batches = 0
+        """Batches that the buffer took."""
+
+    @property
+    def readings_sampled(self) -> int:
+        """Readings with a value that were taken."""
+        return self._shut_readings + (0 if self._open is None else self._open.builder.readings)
+
+    async def __aenter__(self) -> None:
+        """Begin to seal by time."""
+        try:
+            self._disk.make_folder(self._folder)
+        except OSError as error:
+            self._lamps.light("sealer", "warn", f"{self._folder} cannot be made: {error}")
+        self._deadline = math.inf
+        tasks = anyio.create_task_group()
+        await tasks.__aenter__()
+        tasks.start_soon(self._run, name="sealer")
+        self._tasks = tasks
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        """Seal what is open, whatever ended the block; a cancellation waits for it, up to `leave_within`."""
+        tasks, self._tasks = self._tasks, None
+        assert tasks is not None, "the block was entered"
+        self._deadline = anyio.current_time() + self._options.leave_within
+        if self._append is not None:
+            self._append.deadline = self._deadline
+        try:
+            tasks.cancel_scope.cancel()
+            if isinstance(error, asyncio.CancelledError):
+                # The group tells whether the cancellation was its own, because the part in it broke.
+                return await tasks.__aexit__(kind, error, trace)
+            await tasks.__aexit__(None, None, None)
+        finally:
+            with anyio.CancelScope(deadline=self._deadline, shield=True):
+                await self.flush()
+        return None
+
+    def take(self, tick: Tick) -> None:
+        """Take a tick into the open batch, and into its file; one batch is opened if none is."""
+        if len(self._sealed) >= _MOST_WAITING:
+            self.miss(Missed(tick.collector, 1, "stalled"))
+            return
+        batch = self._open
+        if batch is None:
+            batch = self._open = self._born()
+            self._wake.set()
+        batch.builder.add(tick)
+        whole = batch.file.failure is None
+        batch.file.append(tick)
+        if whole and batch.file.failure is not None:
+            self._light()
+        if batch.builder.ticks % _SIZED_EVERY == 0 and batch.builder.size >= self._options.most_bytes:
+            self._shut()
+            self._wake.set()
+
+    def miss(self, missed: Missed) -> None:
+        """Count beats at which nothing was sampled; the next seal says them."""
+        self._missed[missed.collector, missed.cause] += missed.beats
+
+    async def flush(self) -> dict[str, Any]:
+        """Seal what is open and give it to the buffer: the last batch's identity, and what was given."""
+        before, readings = self.batches, self.readings_sealed
+        self._shut()
+        identity = str(self._sealed[-1].frame.identity) if self._sealed else None
+        await self._store()
+        return {
+            "identity": identity,
+            "batches": self.batches - before,
+            "readings": self.readings_sealed - readings,
+            "durable": not self._kept,
+        }
+
+    async def recover(self) -> int:
+        """Give the buffer what earlier lives left open, each under its own number; how many batches there were.
+
+        Called once at the start, before ticks are taken. What cannot be read is removed after what can be was given.
+        """
+        try:
+            entries = self._disk.entries(self._folder)
+        except OSError as error:
+            self._lamps.light("sealer", "warn", f"{self._folder} cannot be read: {error}")
+            return 0
+        found = 0
+        for entry in entries:
+            if entry.size is not None and entry.name.endswith(SUFFIX):
+                found += await self._adopt(self._folder / entry.name, entry.size)
+        return found
+
+    async def _run(self) -> NoReturn:
+        while True:
+            self._wake.clear()
+            if self._open is not None and self._left(self._open) <= 0:
+                self._shut()
+            if self._sealed:
+                await self._store()
+            elif self._open is None:
+                await self._wake.wait()
+            else:
+                with anyio.move_on_after(self._left(self._open) / 1000):
+                    await self._wake.wait()
+
+    def _left(self, batch: _Open) -> int:
+        return batch.due - self._clock.now()
+
+    def _born(self) -> _Open:
+        identity, axis = self._buffer.draw(), self._clock.axis
+        file = OpenBatch(self._disk, self._folder, identity, axis, self._resource)
+        return _Open(identity, BatchBuilder(axis, self._resource), file, self._clock.now() + self._age)
+
+    def _shut(self) -> None:
+        """Seal the open batch, if there is one; the buffer gets it with the next `_store`."""
+        batch, self._open = self._open, None
+        if batch is None:
+            return
+        missed = [[collector, beats, cause] for (collector, cause), beats in sorted(self._missed.items())]
+        self._missed.clear()
+        seal = Seal(self._clock.now(), self._time.anchor(), {"missed": missed} if missed else {})
+        batch.file.seal(seal)
+        self._shut_readings += batch.builder.readings
+        frame = self._frame(batch.identity, seal, batch.builder)
+        self._sealed.append(_Sealed(frame, _File(batch.file.path, batch.file.size), batch.builder.readings))
+
+    async def _store(self) -> None:
+        """Give what is sealed to the buffer, in order; a frame that is on its way is not torn from the buffer."""
+        async with self._storing:
+            while self._sealed:
+                batch = self._sealed[0]
+                with anyio.CancelScope(deadline=self._deadline, shield=True) as self._append:
+                    durable = await self._buffer.append(batch.frame)
+                    self.batches += 1
+                    self.readings_sealed += batch.readings
+                    self._settle(batch.file, durable=durable)
+                self._sealed.popleft()
+                if self._append.cancelled_caught:
+                    # Not given twice: whether the buffer has it is found out when its file is read at the next start.
+                    self._lamps.light("sealer", "fail", f"the buffer did not answer; {batch.file.path} has the batch")
+
+    def _settle(self, file: _File, *, durable: bool) -> None:
+        """Remove a batch's file, or keep it while only memory has the frame."""
+        if durable:
+            self._remove(file.path)
+            while self._kept and self._buffer.depth().durable:
+                self._remove(self._kept.popleft().path)
+        else:
+            self._kept.append(file)
+            while sum(kept.size for kept in self._kept) > self._options.keep:
+                self._remove(self._kept.popleft().path)
+        self._light()
+
+    def _remove(self, path: Path) -> None:
+        """Remove a file; one that cannot be removed is found again at the next start, and changes nothing."""
+        with suppress(OSError):
+            self._disk.unlink(path)
+
+    async def _adopt(self, path: Path, size: int) -> bool:
+        """Give the buffer the batch in one file of an earlier life; whether there was one."""
+        try:
+            opened = read(self._disk.read(path))
+        except OSError as error:
+            self._lamps.light("sealer", "warn", f"{path} cannot be read: {error}")
+            return False
+        except Malformed as error:
+            self._lamps.light("sealer", "warn", f"{path} held nothing that can be read: {error}")
+            self._remove(path)
+            return False
+        if not opened.ticks:
+            self._remove(path)
+            return False
+        builder = BatchBuilder(opened.axis, opened.resource)
+        for tick in opened.ticks:
+            builder.add(tick)
+        # Without its seal a batch ends with its last tick: the same bytes again, should this start not come to its end.
+        seal = opened.seal or Seal(max(tick.at for tick in opened.ticks), None, {"recovered": True})
+        durable = await self._buffer.adopt(self._frame(opened.identity, seal, builder))
+        self._settle(_File(path, size), durable=durable)
+        return True
+
+    def _frame(self, identity: Identity, seal: Seal, builder: BatchBuilder) -> Frame:
+        payload = builder.pack(seal.anchor, seal.stat)
+        return Frame(KIND_OF_LANE[self._buffer.lane], identity, seal.sealed_at, payload)
+
+    def _light(self) -> None:
+        failure = None if self._open is None else self._open.file.failure
+        if failure is not None:
+            cost = f"a crash would cost up to {self._options.every:g} s of readings"
+            self._lamps.light("sealer", "warn", f"the open batch is in memory only ({failure}): {cost}")
+        elif self._kept:
+            cost = f"a power cut would cost them, and {len(self._kept)} are kept over a crash"
+            self._lamps.light("sealer", "warn", f"sealed batches are in memory only: {cost}")
+        else:
+            self._lamps.light("sealer", "ok")

@@ -1,0 +1,1 @@
+"""Floor 1: bytes <-> values, no I/O, shared with the hub."""

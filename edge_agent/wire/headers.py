@@ -1,0 +1,159 @@
+"""The headers of the native API, as text and as values.
+
+    Edge-Sent-At: <unix ms>
+    Edge-Clock: <axis>=<axis ms>, ...                                 at most 8 axes
+    Edge-Spool: <lane>:<epoch, 16 hex>:<next>:<a-b.c-d>, ...          at most 4096 bytes
+    Edge-Hub-Time: <unix ms>;err=<ms>    or    <unix ms>;unsync
+
+Ranges in `Edge-Spool` are half open and rise without overlap; `-` stands for none. An epoch that is not in it is not
+spoken of: nothing follows from its absence. Epochs and numbers are below 2**63, times lie within 2**53 ms of their
+zero. The names below are lower case, as everywhere in `model.http`. What does not hold raises
+`Malformed("bad_header")`, whose field is the header's name.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+
+from edge_agent.model.failure import Malformed
+from edge_agent.model.frame import LANES, Holding, LaneName, Range
+
+SENT_AT = "edge-sent-at"
+CLOCK = "edge-clock"
+SPOOL = "edge-spool"
+HUB_TIME = "edge-hub-time"
+
+MOST_CLOCKS = 8
+MOST_SPOOL_BYTES = 4096
+
+_MOST_CLOCK_BYTES = 2048
+_AXIS = re.compile(r"[!-+\--~]{1,128}")  # printable ASCII without space and comma
+_TIME = re.compile(r"-?[0-9]{1,16}")
+_HUB_TIME = re.compile(r"([0-9]{1,16});(?:err=([0-9]{1,16})|unsync)")
+_HOLDING = re.compile(
+    r"([a-z]+):([0-9a-f]{16}):([0-9]{1,19}):(-|[0-9]{1,19}-[0-9]{1,19}(?:\.[0-9]{1,19}-[0-9]{1,19})*)"
+)
+_LANES: Mapping[str, LaneName] = {lane: lane for lane in LANES}
+_TIMES = 2**53
+_NUMBERS = 2**63
+
+
+@dataclass(frozen=True, slots=True)
+class HubTime:
+    """A hub's stamp in Unix ms, and how far off it may be in ms; None when the hub does not know."""
+
+    stamp: int
+    error: int | None
+
+
+def format_sent_at(sent_at: int) -> str:
+    """`Edge-Sent-At` from Unix ms."""
+    return str(sent_at)
+
+
+def parse_sent_at(text: str) -> int:
+    """Unix ms from `Edge-Sent-At`."""
+    return _time(SENT_AT, text.strip())
+
+
+def format_clocks(clocks: Mapping[str, int]) -> str:
+    """`Edge-Clock` from axis names to axis ms; the first 8 are sent."""
+    return ", ".join(f"{axis}={now}" for axis, now in list(clocks.items())[:MOST_CLOCKS])
+
+
+def parse_clocks(text: str) -> dict[str, int]:
+    """Axis names to axis ms from `Edge-Clock`."""
+    if len(text) > _MOST_CLOCK_BYTES:
+        _refuse(CLOCK, "is too long")
+    clocks: dict[str, int] = {}
+    for part in _parts(text):
+        axis, _, now = part.rpartition("=")
+        if _AXIS.fullmatch(axis) is None or axis in clocks:
+            _refuse(CLOCK, "names each axis once, in up to 128 characters")
+        clocks[axis] = _time(CLOCK, now)
+    if len(clocks) > MOST_CLOCKS:
+        _refuse(CLOCK, f"holds at most {MOST_CLOCKS} axes")
+    return clocks
+
+
+def format_inventory(holdings: Sequence[Holding]) -> str:
+    """`Edge-Spool` from an inventory whose epochs stand oldest first within each lane.
+
+    What would pass 4096 bytes is left out, whole epochs, from the oldest of each lane on: the newest epoch of every
+    lane is the last to go.
+    """
+    ages: dict[LaneName, int] = {}
+    aged: list[tuple[int, int]] = []
+    for index in range(len(holdings) - 1, -1, -1):
+        age = ages[holdings[index].lane] = ages.get(holdings[index].lane, -1) + 1
+        aged.append((age, index))
+    kept: dict[int, str] = {}
+    room = MOST_SPOOL_BYTES + 1  # the last part has no comma after it
+    for _, index in sorted(aged):
+        written = _written(holdings[index])
+        if len(written) < room:
+            room -= len(written) + 1
+            kept[index] = written
+    return ",".join(kept[index] for index in sorted(kept))
+
+
+def parse_inventory(text: str) -> tuple[Holding, ...]:
+    """The inventory from `Edge-Spool`, each epoch of a lane once."""
+    if len(text) > MOST_SPOOL_BYTES:
+        _refuse(SPOOL, f"is longer than {MOST_SPOOL_BYTES} bytes")
+    holdings = tuple(_holding(part) for part in _parts(text))
+    if len({(holding.lane, holding.epoch) for holding in holdings}) < len(holdings):
+        _refuse(SPOOL, "names an epoch twice")
+    return holdings
+
+
+def format_hub_time(time: HubTime) -> str:
+    """`Edge-Hub-Time` from a stamp."""
+    return f"{time.stamp};unsync" if time.error is None else f"{time.stamp};err={time.error}"
+
+
+def parse_hub_time(text: str) -> HubTime:
+    """The hub's stamp from `Edge-Hub-Time`."""
+    found = _HUB_TIME.fullmatch(text.strip())
+    if found is None:
+        _refuse(HUB_TIME, "is <ms>;err=<ms> or <ms>;unsync")
+    return HubTime(_time(HUB_TIME, found[1]), None if found[2] is None else _time(HUB_TIME, found[2]))
+
+
+def _parts(text: str) -> Iterable[str]:
+    return (part.strip() for part in text.split(",")) if text.strip() else ()
+
+
+def _time(header: str, text: str) -> int:
+    if _TIME.fullmatch(text) is None or abs(int(text)) > _TIMES:
+        _refuse(header, "holds a time that is not whole milliseconds")
+    return int(text)
+
+
+def _written(holding: Holding) -> str:
+    ranges = ".".join(f"{first}-{after}" for first, after in holding.held)
+    return f"{holding.lane}:{holding.epoch:016x}:{holding.next}:{ranges or '-'}"
+
+
+def _holding(text: str) -> Holding:
+    found = _HOLDING.fullmatch(text)
+    lane = None if found is None else _LANES.get(found[1])
+    if found is None or lane is None:
+        _refuse(SPOOL, "is <lane>:<epoch>:<next>:<a-b.c-d>")
+    epoch, following = int(found[2], 16), int(found[3])
+    held: list[Range] = []
+    reached = 0
+    for pair in found[4].split(".") if found[4] != "-" else ():
+        first, after = map(int, pair.split("-"))
+        if not reached <= first < after:
+            _refuse(SPOOL, "holds ranges that do not rise")
+        held.append((first, after))
+        reached = after
+    if epoch >= _NUMBERS or following >= _NUMBERS or reached > following:
+        _refuse(SPOOL, "holds numbers that cannot be")
+    return Holding(lane, epoch, following, tuple(held))
+
+
+def _refuse(header: str, what: str) -> NoReturn:
+    raise Malformed("bad_header", f"{header} {what}", field=header)

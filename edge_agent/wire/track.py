@@ -1,0 +1,233 @@
+"""Tracks: one collector's part of a sealed batch (`wire.batch` has the document around it), checked and read.
+
+    {"collector": str, "t0": <axis ms>, "dt": [0, 1000, ...],
+     "series": [[name, {attributes}, unit, kind, digits, source], ...],
+     "rows": [[first, delta, ..., null], ...],                           one row a series, one cell an instant
+     "gaps": [[series, from, to, reason], ...]}                          positions in a row, `to` exclusive
+
+`dt` are the differences between successive instants, the first 0, none negative. With `digits` a cell is an integer,
+the value scaled by 10**digits, as the difference from the last cell that is not null (the first from 0); where
+`digits` is null cells are raw floats. A null without a gap says that the series was not offered at that instant; a gap
+says why nothing was read, or `nan`, `infinite` or `too_large` (beyond 2**53 once scaled).
+
+What a check lets pass has this shape to its last cell and stays within the limits named here; what does not raises
+`Malformed("bad_batch")` with the path of the part. Series of one track are distinct. Whether a gap lies over nulls is
+not checked, nor whether two tracks of a batch hold the same series.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import accumulate
+from types import NoneType
+from typing import Any, NamedTuple, NoReturn, TypeGuard
+
+from edge_agent.model.failure import Malformed
+from edge_agent.model.reading import Kind, Series
+
+MOST_SERIES = 10_000
+MOST_TICKS = 100_000
+MOST_CELLS = 2_000_000
+"""Cells: series times instants."""
+MOST_DIGITS = 15
+MOST_ATTRIBUTES = 32
+MOST_NAME = 256
+MOST_TEXT = 1024
+EXACT = 2**53
+"""How far from 0 a scaled value, or an axis time in ms, may lie."""
+
+_SUM = 2**63
+_WHOLE = frozenset({int, NoneType})
+_RAW = frozenset({int, float, NoneType})
+_KINDS: Mapping[str, Kind] = {"gauge": "gauge", "counter": "counter"}
+_SERIES_PARTS = 6
+_GAP_PARTS = 4
+
+
+class Gap(NamedTuple):
+    """Why a series has no value at the positions from `start` up to, not including, `stop`."""
+
+    series: int
+    start: int
+    stop: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a track holds, without its values: `first` and `last` are axis ms, `readings` counts values."""
+
+    collector: str
+    first: int
+    last: int
+    ticks: int
+    readings: int
+    series: tuple[Series, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A track with real values: `columns[i][k]` is series i at axis time `instants[k]`, None where it has none."""
+
+    collector: str
+    instants: list[int]
+    series: list[Series]
+    columns: list[list[float | None]]
+    gaps: list[Gap]
+
+
+def refuse(field: str, what: str) -> NoReturn:
+    """Refuse a batch for one of its parts."""
+    raise Malformed("bad_batch", f"{field} {what}", field=field)
+
+
+def is_text(value: object) -> TypeGuard[str]:
+    """Whether a value is a string of a bounded length."""
+    return isinstance(value, str) and len(value) <= MOST_TEXT
+
+
+def is_name(value: object) -> TypeGuard[str]:
+    """Whether a value is a name: a string with something in it, and not too much."""
+    return isinstance(value, str) and 0 < len(value) <= MOST_NAME
+
+
+def is_time(value: object) -> TypeGuard[int]:
+    """Whether a value is an axis time in ms."""
+    return type(value) is int and -EXACT <= value <= EXACT
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be written: it holds no half of a surrogate pair, as undecodable file names do."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def written(text: str) -> str:
+    """A free text as it can be written: cut to its bound, halves of surrogate pairs replaced."""
+    return text[:MOST_TEXT].encode(errors="replace").decode()
+
+
+def outline(track: Any, field: str) -> Outline:
+    """Check a track, whose path is `field`, to its last cell, and say what it holds."""
+    if type(track) is not dict:
+        refuse(field, "must be an object")
+    collector, first, steps = track.get("collector"), track.get("t0"), track.get("dt")
+    if not is_name(collector):
+        refuse(f"{field}.collector", f"must be a name of up to {MOST_NAME} characters")
+    if type(steps) is not list or not 0 < len(steps) <= MOST_TICKS:
+        refuse(f"{field}.dt", f"must be a list of 1 to {MOST_TICKS} instants")
+    if set(map(type, steps)) != {int} or steps[0] != 0 or min(steps) < 0:
+        refuse(f"{field}.dt", "must be 0 and then integers that are not negative")
+    if not is_time(first) or not is_time(first + sum(steps)):
+        refuse(f"{field}.t0", "must be axis milliseconds, as must be all that follow from it")
+    series = _check_series(track.get("series"), f"{field}.series")
+    readings = _check_rows(track.get("rows"), series, len(steps), f"{field}.rows")
+    _check_gaps(track.get("gaps"), len(series), len(steps), f"{field}.gaps")
+    return Outline(collector, first, first + sum(steps), len(steps), readings, series)
+
+
+def realise(track: Mapping[str, Any], known: Outline) -> Track:
+    """The real values of a track that `outline` has checked."""
+    instants = list(accumulate(track["dt"], initial=known.first))[1:]
+    columns = [_values(row, series.digits) for row, series in zip(track["rows"], known.series, strict=True)]
+    gaps = [Gap(*gap) for gap in track.get("gaps") or ()]
+    return Track(known.collector, instants, list(known.series), columns, gaps)
+
+
+def fits(series: Series) -> bool:
+    """Whether the format can hold a series that a source offers."""
+    texts = (series.name, series.unit, series.source, *(text for pair in series.attributes for text in pair))
+    return (
+        all(is_text(text) and is_unicode(text) for text in texts)
+        and is_name(series.name)
+        and len(series.attributes) <= MOST_ATTRIBUTES
+        and series.kind in _KINDS
+        and (series.digits is None or 0 <= series.digits <= MOST_DIGITS)
+    )
+
+
+def _check_series(series: Any, field: str) -> tuple[Series, ...]:
+    if type(series) is not list or len(series) > MOST_SERIES:
+        refuse(field, f"must be a list of up to {MOST_SERIES} series")
+    known = tuple(_series(parts, f"{field}[{index}]") for index, parts in enumerate(series))
+    if len(set(known)) < len(known):
+        refuse(field, "must be distinct")
+    return known
+
+
+def _series(parts: Any, field: str) -> Series:
+    if type(parts) is not list or len(parts) != _SERIES_PARTS:
+        refuse(field, "must be [name, attributes, unit, kind, digits, source]")
+    name, attributes, unit, kind, digits, source = parts
+    if not is_name(name):
+        refuse(f"{field}[0]", f"must be a name of up to {MOST_NAME} characters")
+    if type(attributes) is not dict or len(attributes) > MOST_ATTRIBUTES:
+        refuse(f"{field}[1]", f"must be an object of up to {MOST_ATTRIBUTES} attributes")
+    for key, value in attributes.items():
+        if not is_text(key) or not is_text(value):
+            refuse(f"{field}[1]", f"must hold strings of up to {MOST_TEXT} characters")
+    if not is_text(unit) or not is_text(source):
+        refuse(field, f"must have strings of up to {MOST_TEXT} characters as unit and source")
+    if type(kind) is not str or kind not in _KINDS:
+        refuse(f"{field}[3]", "must be gauge or counter")
+    if digits is not None and (type(digits) is not int or not 0 <= digits <= MOST_DIGITS):
+        refuse(f"{field}[4]", f"must be null or 0 to {MOST_DIGITS}")
+    return Series(name, tuple(sorted(attributes.items())), unit, _KINDS[kind], digits, source)
+
+
+def _check_rows(rows: Any, series: tuple[Series, ...], ticks: int, field: str) -> int:
+    """Check the rows of a track; how many cells have a value."""
+    if type(rows) is not list or len(rows) != len(series):
+        refuse(field, "must be a list with one row a series")
+    if len(series) * ticks > MOST_CELLS:
+        refuse(field, f"must hold at most {MOST_CELLS} cells")
+    readings = 0
+    for index, row in enumerate(rows):
+        if type(row) is not list or len(row) != ticks:
+            refuse(f"{field}[{index}]", "must be a list with one cell an instant")
+        types, digits = set(map(type, row)), series[index].digits
+        if not types <= (_RAW if digits is None else _WHOLE):
+            refuse(f"{field}[{index}]", "must hold integers (floats where digits is null) and nulls")
+        filled = [cell for cell in row if cell is not None] if NoneType in types else row
+        if digits is not None and not _adds_up(filled):
+            refuse(f"{field}[{index}]", "must add up to less than 2**63")
+        readings += len(filled)
+    return readings
+
+
+def _adds_up(deltas: list[int]) -> bool:
+    if not deltas:
+        return True
+    # Nearly every row is cleared by its extremes; only one that might overflow is added up.
+    low, high = min(deltas), max(deltas)
+    return max(high, -low) * len(deltas) < _SUM or max(map(abs, accumulate(deltas))) < _SUM
+
+
+def _check_gaps(gaps: Any, series: int, ticks: int, field: str) -> None:
+    if gaps is None:
+        return
+    if type(gaps) is not list or len(gaps) > series * ticks:
+        refuse(field, "must be a list of at most one gap a cell")
+    for index, gap in enumerate(gaps):
+        if type(gap) is not list or len(gap) != _GAP_PARTS:
+            refuse(f"{field}[{index}]", "must be [series, from, to, reason]")
+        which, start, stop, reason = gap
+        if not type(which) is type(start) is type(stop) is int or not is_text(reason):
+            refuse(f"{field}[{index}]", "must be three integers and a string")
+        if not (0 <= which < series and 0 <= start < stop <= ticks):
+            refuse(f"{field}[{index}]", "must lie within the rows")
+
+
+def _values(row: list[Any], digits: int | None) -> list[float | None]:
+    if digits is None:
+        return row
+    scale = 10**digits
+    if None not in row:
+        whole = accumulate(row)
+        return [value / scale for value in whole] if digits else list(whole)
+    whole = accumulate(cell for cell in row if cell is not None)
+    if not digits:
+        return [None if cell is None else next(whole) for cell in row]
+    return [None if cell is None else next(whole) / scale for cell in row]

@@ -1,0 +1,1 @@
+"""Tests mirror the package; `sim` holds the simulated ports."""

@@ -1,0 +1,1 @@
+"""What the bench reads: a tree that moves."""

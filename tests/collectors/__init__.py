@@ -1,0 +1,1 @@
+"""Each collector against a small tree that the test writes."""

@@ -1,0 +1,50 @@
+"""Stalls, on kernels that report all, some or none."""
+
+from pathlib import Path
+
+import pytest
+
+from edge_agent.collectors.pressure import OFFER
+from tests.collectors.tree import FIXTURES, build, plant, table
+
+CPU = """\
+some avg10=4.49 avg60=1.77 avg300=0.42 total=4330716
+full avg10=0.00 avg60=0.00 avg300=0.00 total=12
+"""
+
+
+def test_stalls_are_seconds(tmp_path: Path) -> None:
+    plant(tmp_path, {"proc/pressure/cpu": CPU})
+    assert table(build(OFFER, tmp_path, resources=("cpu",)).collect()) == {
+        "linux.pressure.stall.time some cpu": 4.330716,
+        "linux.pressure.stall.time full cpu": 0.000012,
+    }
+
+
+def test_old_kernels_have_no_full_stall_of_the_processor(tmp_path: Path) -> None:
+    plant(tmp_path, {"proc/pressure/cpu": CPU.splitlines()[0]})
+    shown = table(build(OFFER, tmp_path, resources=("cpu",)).collect())
+    assert shown["linux.pressure.stall.time full cpu"] == "not reported"
+
+
+def test_interrupts_only_have_full_stalls(tmp_path: Path) -> None:
+    plant(tmp_path, {"proc/pressure/irq": CPU.splitlines()[1]})
+    assert table(build(OFFER, tmp_path, resources=("irq",)).collect()) == {
+        "linux.pressure.stall.time full irq": 0.000012
+    }
+
+
+def test_a_kernel_without_pressure_files_says_so(tmp_path: Path) -> None:
+    shown = table(build(OFFER, tmp_path).collect())
+    assert len(shown) == 6
+    assert set(shown.values()) == {"missing"}
+
+
+def test_a_recorded_machine_is_read(tmp_path: Path) -> None:
+    folder = FIXTURES / "node_exporter/proc/pressure"
+    if not folder.exists():
+        pytest.skip("the recorded trees are not here")
+    plant(tmp_path, {f"proc/pressure/{path.name}": path.read_bytes() for path in folder.iterdir()})
+    shown = table(build(OFFER, tmp_path).collect())
+    assert shown["linux.pressure.stall.time some cpu"] == 14.036781
+    assert shown["linux.pressure.stall.time full io"] == 159.229614

@@ -1,0 +1,124 @@
+"""Text files of other programs: good ones, and a table of wounds."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edge_agent.collectors.textfile import OFFER
+from edge_agent.model.reading import Reading
+from tests.collectors.tree import build, plant, table
+
+BOOT, UP = 1_700_000_000, 1000
+CLOCK = {"proc/stat": f"cpu 1\nintr 1\nbtime {BOOT}\n", "proc/uptime": f"{UP}.00 1.00\n"}
+CAR = """\
+# HELP car_speed Speed.
+# TYPE car_speed gauge
+car_speed{wheel="left"} 12.5
+# TYPE jobs_total counter
+jobs_total 7
+"""
+
+
+def write(root: Path, name: str, content: str | bytes, age: float = 0) -> None:
+    plant(root, {f"prom/{name}": content, **CLOCK})
+    os.utime(root / "prom" / name, (BOOT + UP - age, BOOT + UP - age))
+
+
+def test_files_give_readings_with_their_labels_and_kinds(tmp_path: Path) -> None:
+    write(tmp_path, "car.prom", CAR)
+    source = "/prom/car.prom"
+    assert list(build(OFFER, tmp_path, folder="/prom").collect()) == [
+        Reading("agent.textfile.samples", 2, "{sample}", {"file.name": "car.prom"}, source="/prom"),
+        Reading("car_speed", 12.5, "1", {"wheel": "left"}, "gauge", None, source),
+        Reading("jobs_total", 7, "1", {}, "counter", None, source),
+    ]
+
+
+def test_units_follow_from_names(tmp_path: Path) -> None:
+    write(tmp_path, "a.prom", "stage_celsius 20\nbusy_seconds_total 3\nroom 1\n")
+    units = {reading.name: reading.unit for reading in build(OFFER, tmp_path, folder="/prom").collect()}
+    assert (units["stage_celsius"], units["busy_seconds_total"], units["room"]) == ("Cel", "s", "1")
+
+
+def test_parts_of_histograms_count_and_quantiles_do_not(tmp_path: Path) -> None:
+    histogram = '# TYPE h histogram\nh_bucket{le="+Inf"} 2\nh_count 2\nh_sum 3\n'
+    summary = '# TYPE s summary\ns{quantile="0.5"} 1\ns_count 4\n'
+    write(tmp_path, "a.prom", histogram + summary)
+    kinds = {reading.name: reading.kind for reading in build(OFFER, tmp_path, folder="/prom").collect()}
+    counted = {name for name, kind in kinds.items() if kind == "counter"}
+    assert counted == {"h_bucket", "h_count", "h_sum", "s_count"}
+
+
+def test_without_a_folder_there_is_nothing(tmp_path: Path) -> None:
+    assert list(build(OFFER, tmp_path).collect()) == []
+
+
+def test_a_missing_folder_is_said(tmp_path: Path) -> None:
+    assert table(build(OFFER, tmp_path, folder="/prom").collect()) == {"agent.textfile.samples": "missing"}
+
+
+def test_a_broken_file_costs_its_own_readings_and_names_the_line(tmp_path: Path) -> None:
+    write(tmp_path, "car.prom", CAR)
+    write(tmp_path, "other.prom", "other 1\n")
+    collector = build(OFFER, tmp_path, folder="/prom")
+    list(collector.collect())
+    write(tmp_path, "car.prom", CAR + "what is this\n", age=-1)
+    assert table(collector.collect()) == {
+        "agent.textfile.samples car.prom": "car.prom:6: malformed",
+        "car_speed left": "car.prom:6: malformed",
+        "jobs_total": "car.prom:6: malformed",
+        "agent.textfile.samples other.prom": 1,
+        "other": 1,
+    }
+    write(tmp_path, "car.prom", CAR, age=-2)
+    assert table(collector.collect())["car_speed left"] == 12.5
+
+
+def test_a_stale_file_is_not_believed(tmp_path: Path) -> None:
+    write(tmp_path, "car.prom", CAR, age=301)
+    write(tmp_path, "new.prom", "new 1\n", age=299)
+    shown = table(build(OFFER, tmp_path, folder="/prom").collect())
+    assert shown["car_speed left"] == "car.prom: stale"
+    assert shown["new"] == 1
+
+
+@pytest.mark.parametrize("lost", ["proc/stat", "proc/uptime"])
+def test_without_a_clock_nothing_is_stale(tmp_path: Path, lost: str) -> None:
+    write(tmp_path, "car.prom", CAR, age=9999)
+    (tmp_path / lost).unlink()
+    assert table(build(OFFER, tmp_path, folder="/prom").collect())["jobs_total"] == 7
+
+
+def test_a_repeated_series_costs_the_later_file(tmp_path: Path) -> None:
+    write(tmp_path, "a.prom", CAR)
+    write(tmp_path, "b.prom", "jobs_total 8\nmine 1\n")
+    shown = table(build(OFFER, tmp_path, folder="/prom").collect())
+    assert shown["jobs_total"] == 7
+    assert shown["agent.textfile.samples b.prom"] == "b.prom: repeats jobs_total"
+    assert shown["mine"] == "b.prom: repeats jobs_total"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xfe 1\n", "x.prom: not UTF-8"),
+        (b"a" * 200 + b" 1\n", "x.prom: too large"),
+        (b"a 1\nb{\n", "x.prom:2: malformed"),
+        (b'a{b="c} 1\n', "x.prom:1: malformed"),
+        (b"a one\n", "x.prom:1: malformed"),
+        (b"{}\n", "x.prom:1: malformed"),
+    ],
+)
+def test_a_file_that_never_was_good_is_named(tmp_path: Path, content: bytes, reason: str) -> None:
+    write(tmp_path, "x.prom", content)
+    shown = table(build(OFFER, tmp_path, folder="/prom", most_bytes=150).collect())
+    assert shown == {"agent.textfile.samples x.prom": reason}
+
+
+def test_a_file_that_is_gone_takes_its_series_along(tmp_path: Path) -> None:
+    write(tmp_path, "car.prom", CAR)
+    collector = build(OFFER, tmp_path, folder="/prom")
+    list(collector.collect())
+    (tmp_path / "prom/car.prom").unlink()
+    assert list(collector.collect()) == []

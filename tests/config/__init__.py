@@ -1,0 +1,1 @@
+"""Settings: sources, origins, errors with their line, and what a hub's document may change."""

@@ -1,0 +1,1 @@
+"""Dialects, byte for byte."""

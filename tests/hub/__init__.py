@@ -1,0 +1,1 @@
+"""The hub: its store, its handlers and its rim."""

@@ -1,0 +1,115 @@
+"""The audit: the sum closes over whatever devices claim."""
+
+import random
+
+import pytest
+
+from edge_agent.hub.store.dedupe import Epochs
+from edge_agent.hub.store.frames import sender_of
+from edge_agent.model.failure import Malformed
+from edge_agent.model.frame import Holding, Loss
+from edge_agent.wire.headers import format_inventory
+from tests.hub.deliveries import answer, asked, batch, frame, hub, report, ticks
+from tests.sim.loop import run
+
+EPOCH = 0x77
+ONE = batch(ticks(0, 10))
+
+
+def inventory(following: int, *held: tuple[int, int]) -> dict[str, str]:
+    return {"edge-spool": format_inventory([Holding("telemetry", EPOCH, following, held)])}
+
+
+def test_a_device_that_never_sent_anything_has_no_epochs() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            assert await answer(at.auditor.audit, device="car-3") == {"device": "car-3", "readings": 0, "epochs": []}
+
+    run(scene())
+
+
+def test_a_question_without_a_device_is_refused_by_its_member() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            for query in ({}, {"device": ""}, {"device": "car-3", "divice": "car-3"}):
+                ask = asked(query)
+                with pytest.raises(Malformed) as found:
+                    await at.auditor.audit(ask)
+                assert found.value.code == "bad_query"
+
+    run(scene())
+
+
+def test_stored_beats_thinned_beats_lost_beats_held_beats_missing() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            loss = Loss("telemetry", EPOCH, ((0, 6),), "quota").report()
+            await at.results(
+                frame(EPOCH, 1, ONE), frame(EPOCH, 2, ONE), report(8, 0, [loss]), extra=inventory(12, (4, 9))
+            )
+
+            def thin(connection: object) -> None:
+                epochs = Epochs(connection, sender_of(connection, "car-3", 0))  # type: ignore[arg-type]
+                epochs.at(EPOCH, "telemetry").thin(((2, 4),))
+                epochs.save()
+
+            await at.store.write(thin)
+            found = await at.audit(EPOCH)
+            assert found == {
+                "epoch": "0000000000000077",
+                "lane": "telemetry",
+                "next": 12,
+                "stored": 2,
+                "thinned": 1,
+                "lost": {"quota": 3},
+                "held": 3,
+                "missing": 3,
+                "missing_ranges": [[9, 12]],
+                "readings": 2 * 19,
+            }
+
+    run(scene())
+
+
+def test_what_a_device_holds_moves_to_stored_as_it_comes() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            for done in range(5):
+                held = ((done + 1, 5),) if done < 4 else ()
+                await at.results(frame(EPOCH, done, ONE), extra=inventory(6, *held))
+                found = await at.audit(EPOCH)
+                assert (found["stored"], found["held"], found["missing_ranges"]) == (done + 1, 4 - done, [[5, 6]])
+
+    run(scene())
+
+
+def test_an_epoch_of_which_nothing_came_is_in_the_sum_by_its_inventory() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            await at.results(frame(1, 0, ONE), extra=inventory(4, (0, 3)))
+            found = await at.audit(EPOCH)
+            assert (found["next"], found["stored"], found["held"], found["missing"]) == (4, 0, 3, 1)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_losses_that_were_stored_after_all_and_repeats_close_the_sum(seed: int) -> None:
+    async def scene() -> None:
+        chance = random.Random(seed)
+        async with hub() as at:
+            stored, lost = set[int](), set[int]()
+            for turn in range(40):
+                seq = chance.randrange(30)
+                if chance.random() < 0.5:
+                    await at.results(frame(EPOCH, seq, ONE), extra=inventory(30, (seq, seq + 1)))
+                    stored.add(seq)
+                else:
+                    loss = Loss("telemetry", EPOCH, ((seq, seq + 1),), chance.choice(["quota", "age"])).report()
+                    await at.results(report(9, turn, [loss]), extra=inventory(30))
+                    lost.add(seq)
+            found = await at.audit(EPOCH)
+            assert (found["stored"], found["next"]) == (len(stored), 30)
+            assert sum(found["lost"].values()) == len(lost - stored)
+
+    run(scene())

@@ -1,0 +1,1 @@
+"""The way to the hub, against real sockets on loopback."""

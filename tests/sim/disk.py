@@ -1,0 +1,355 @@
+"""A disk in memory that loses what a real one may lose.
+
+    append          is seen by readers at once, survives a kill, and a crash only once `sync` returned
+    create, move,   are seen at once, survive a kill, and a crash only once `sync_folder` returned
+    unlink          (a file whose name is lost is gone; one whose removal is lost is back)
+    replace,        survive a crash once they returned
+    make_folder
+    a failed sync   loses what it should have kept, for ever: a later sync that succeeds leaves zeros in its place
+    a failed append leaves half of its bytes behind, or what still fits on a full disk
+    a cut replace   leaves its unfinished file behind
+
+`kill()` is the end of the process: files close, locks are free. `crash()` is the end of the power: that, and whatever
+was not synced is gone. `fail` lets a call fail; `cut_at` stops the world at the k-th call with `PowerCut`, which no
+handler of OSError catches; the scene catches it and calls `crash()` or `kill()`.
+
+Sizes are exact: there are no blocks. Not handled: links, permissions, several processes at once.
+"""
+
+import errno
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_agent.kit.disk import UNFINISHED
+from edge_agent.model.ports import Entry, OpenFile, Space
+
+
+class PowerCut(BaseException):
+    """The world stops in the middle of a call."""
+
+
+@dataclass(eq=False)
+class _File:
+    """What readers see (`cache`), what a crash leaves (`platter`), and what a failed sync has lost (`doomed`)."""
+
+    cache: bytearray = field(default_factory=bytearray)
+    platter: bytearray = field(default_factory=bytearray)
+    doomed: int = 0
+    locked: bool = False
+
+    def keep(self) -> None:
+        """Everything up to here is on the platter, but for what an earlier sync had lost."""
+        kept = len(self.platter)
+        lost = max(0, self.doomed - kept)
+        self.platter += bytes(lost) + self.cache[kept + lost :]
+        del self.platter[len(self.cache) :]
+
+
+@dataclass(eq=False)
+class _Folder:
+    """The names that are seen, and those that a crash leaves."""
+
+    names: "dict[str, _File | _Folder]" = field(default_factory=dict)
+    durable: "dict[str, _File | _Folder]" = field(default_factory=dict)
+
+
+@dataclass
+class _Fault:
+    call: str
+    code: int
+    where: str
+    skip: int
+    times: int | None
+
+
+class MemoryDisk:
+    """`model.ports.Disk`; without limits it holds what it is given."""
+
+    def __init__(self, max_bytes: int = 2**40, max_inodes: int = 2**20) -> None:
+        self.max_bytes = max_bytes
+        self.max_inodes = max_inodes
+        self.calls: Counter[str] = Counter()
+        """How often each call was made, the failed ones too."""
+        self.written = 0
+        """Bytes that were appended or put in place: what went to flash."""
+        self._root = _Folder()
+        self._faults: list[_Fault] = []
+        self._left: int | None = None
+        self._life = 0
+
+    # What a scene does to it.
+
+    def fail(self, call: str, code: int, at: int = 1, times: int | None = 1, where: str = "") -> None:
+        """Let the `at`-th such call from now on fail with this errno, `times` times (None: until `heal`).
+
+        `call` is a method of the disk, or `append` or `sync` of an open file; `where` is a part of the path.
+        """
+        self._faults.append(_Fault(call, code, where, at - 1, times))
+
+    def heal(self) -> None:
+        """No fault is set any more."""
+        self._faults.clear()
+
+    def cut_at(self, call: int) -> None:
+        """Stop the world at this call from now on (1 is the next) and at each after it, until `crash` or `kill`."""
+        self._left = call - 1
+
+    def kill(self) -> None:
+        """The process ended: open files are closed, locks are free; what was written is there."""
+        self._life += 1
+        self._left = None
+        for file in _files(self._root):
+            file.locked = False
+
+    def crash(self) -> None:
+        """The power went: `kill`, and what was not synced is gone."""
+        self.kill()
+        _revert(self._root)
+
+    def content(self, path: Path) -> bytes:
+        """The bytes of a file, past all faults."""
+        return bytes(self._file(path).cache)
+
+    def plant(self, path: Path, data: bytes) -> None:
+        """Put these bytes on the platter, past all faults: damage, a leftover, a file from outside."""
+        folder = self._grown(path.parent)
+        file = _File(bytearray(data), bytearray(data))
+        folder.names[path.name] = folder.durable[path.name] = file
+
+    def paths(self, folder: Path = Path("/")) -> list[Path]:
+        """Every file below a folder, sorted."""
+        node = self._node(folder)
+        if isinstance(node, _File):
+            return [folder]
+        return [path for name in sorted(node.names) for path in self.paths(folder / name)]
+
+    # The port.
+
+    def entries(self, folder: Path) -> list[Entry]:
+        self.called("entries", folder)
+        try:
+            names = self._folder(folder).names
+        except FileNotFoundError:
+            return []
+        return [
+            Entry(name, len(node.cache) if isinstance(node, _File) else None) for name, node in sorted(names.items())
+        ]
+
+    def make_folder(self, folder: Path) -> None:
+        self.called("make_folder", folder)
+        self._grown(folder)
+
+    def read(self, path: Path, offset: int = 0, size: int | None = None) -> bytes:
+        self.called("read", path)
+        end = None if size is None else offset + size
+        return bytes(self._file(path).cache[offset:end])
+
+    def create(self, path: Path) -> OpenFile:
+        self.called("create", path)
+        folder = self._folder(path.parent)
+        if path.name in folder.names:
+            raise _error(errno.EEXIST, path)
+        self._need(0, 1, path)
+        file = folder.names[path.name] = _File()
+        return _MemoryFile(self, path, file)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        folder = self._folder(path.parent)
+        try:
+            self.called("replace", path)
+        except PowerCut:
+            half = data[: len(data) // 2]
+            self.plant(path.with_name(path.name + UNFINISHED), half)
+            raise
+        if isinstance(folder.names.get(path.name), _Folder):
+            raise _error(errno.EISDIR, path)
+        # Old and new stand side by side for a moment, as on a real disk.
+        self._need(len(data), 1, path)
+        self.written += len(data)
+        folder.names[path.name] = _File(bytearray(data), bytearray(data))
+        folder.durable = dict(folder.names)
+
+    def move(self, path: Path, to: Path) -> None:
+        self.called("move", path)
+        file = self._file(path)
+        self._folder(to.parent).names[to.name] = file
+        del self._folder(path.parent).names[path.name]
+
+    def unlink(self, path: Path) -> None:
+        self.called("unlink", path)
+        try:
+            self._file(path)
+        except FileNotFoundError:
+            return
+        del self._folder(path.parent).names[path.name]
+
+    def sync_folder(self, folder: Path) -> None:
+        self.called("sync_folder", folder)
+        node = self._folder(folder)
+        node.durable = dict(node.names)
+
+    def space(self, folder: Path) -> Space:
+        self.called("space", folder)
+        self._folder(folder)
+        return self._space()
+
+    def lock(self, path: Path) -> OpenFile | None:
+        self.called("lock", path)
+        folder = self._folder(path.parent)
+        if path.name not in folder.names:
+            self._need(0, 1, path)
+            folder.names[path.name] = _File()
+        file = self._file(path)
+        if file.locked:
+            return None
+        file.locked = True
+        return _MemoryFile(self, path, file)
+
+    # Inside.
+
+    def called(self, call: str, path: Path) -> None:
+        """Count a call, and fail it where a fault is set for it."""
+        self.calls[call] += 1
+        if self._left is not None:
+            if self._left <= 0:
+                raise PowerCut
+            self._left -= 1
+        for fault in self._faults:
+            if fault.call != call or fault.where not in str(path) or fault.times == 0:
+                continue
+            if fault.skip:
+                fault.skip -= 1
+                continue
+            if fault.times is not None:
+                fault.times -= 1
+            raise _error(fault.code, path)
+
+    def room(self) -> int:
+        """Bytes that are free."""
+        return self._space().bytes
+
+    @property
+    def life(self) -> int:
+        """Which process this is: open files of earlier ones are closed."""
+        return self._life
+
+    def _space(self) -> Space:
+        files = list(_files(self._root))
+        used = sum(len(file.cache) for file in files)
+        return Space(max(0, self.max_bytes - used), max(0, self.max_inodes - len(files)))
+
+    def _need(self, size: int, inodes: int, path: Path) -> None:
+        space = self._space()
+        if size > space.bytes or inodes > space.inodes:
+            raise _error(errno.ENOSPC, path)
+
+    def _node(self, path: Path) -> "_File | _Folder":
+        node: _File | _Folder = self._root
+        for name in path.parts[1:]:
+            if isinstance(node, _File):
+                raise _error(errno.ENOTDIR, path)
+            if name not in node.names:
+                raise _error(errno.ENOENT, path)
+            node = node.names[name]
+        return node
+
+    def _file(self, path: Path) -> _File:
+        node = self._node(path)
+        if isinstance(node, _Folder):
+            raise _error(errno.EISDIR, path)
+        return node
+
+    def _folder(self, path: Path) -> _Folder:
+        node = self._node(path)
+        if isinstance(node, _File):
+            raise _error(errno.ENOTDIR, path)
+        return node
+
+    def _grown(self, path: Path) -> _Folder:
+        node = self._root
+        for name in path.parts[1:]:
+            if name not in node.names:
+                # Only this name is synced into the parent: what else is new there stays at risk.
+                node.names[name] = node.durable[name] = _Folder()
+            below = node.names[name]
+            if isinstance(below, _File):
+                raise _error(errno.ENOTDIR, path)
+            node = below
+        return node
+
+
+class _MemoryFile:
+    """`model.ports.OpenFile`; like a descriptor it works on when its name is gone."""
+
+    def __init__(self, disk: MemoryDisk, path: Path, file: _File) -> None:
+        self._disk = disk
+        self._path = path
+        self._file = file
+        self._life = disk.life
+        self._open = True
+
+    def append(self, data: bytes) -> None:
+        self._alive()
+        fits = len(data)
+        try:
+            self._disk.called("append", self._path)
+        except OSError:
+            self._write(data[: fits // 2])
+            raise
+        fits = min(fits, self._disk.room())
+        self._write(data[:fits])
+        if fits < len(data):
+            raise _error(errno.ENOSPC, self._path)
+
+    def sync(self) -> None:
+        self._alive()
+        try:
+            self._disk.called("sync", self._path)
+        except OSError:
+            self._file.doomed = len(self._file.cache)
+            raise
+        self._file.keep()
+
+    def close(self, size: int | None = None) -> None:
+        if not self._open or self._life != self._disk.life:
+            return
+        self._open = False
+        self._file.locked = False
+        if size is not None:
+            del self._file.cache[size:]
+
+    def _write(self, data: bytes) -> None:
+        self._file.cache += data
+        self._disk.written += len(data)
+
+    def _alive(self) -> None:
+        if not self._open or self._life != self._disk.life:
+            raise _error(errno.EBADF, self._path)
+
+
+def _error(code: int, path: Path) -> OSError:
+    return OSError(code, os.strerror(code), str(path))
+
+
+def _files(folder: _Folder) -> list[_File]:
+    """Every file below, each once a name."""
+    found: list[_File] = []
+    for node in folder.names.values():
+        if isinstance(node, _File):
+            found.append(node)
+        else:
+            found += _files(node)
+    return found
+
+
+def _revert(folder: _Folder) -> None:
+    """Back to what a crash leaves."""
+    folder.names = dict(folder.durable)
+    for node in folder.names.values():
+        if isinstance(node, _File):
+            node.cache = bytearray(node.platter)
+            node.doomed = 0
+        else:
+            _revert(node)

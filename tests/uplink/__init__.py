@@ -1,0 +1,1 @@
+"""Numbers outward, in virtual time."""

@@ -1,0 +1,1 @@
+"""Bytes <-> values: round trips, tables of wounds, arbitrary bytes."""
