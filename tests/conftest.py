@@ -22,9 +22,10 @@ from tests.leaks import WatchedPolicy, watched
 @pytest.fixture(scope="session", autouse=True)
 def _loops_are_watched() -> Iterator[None]:
     asyncio.set_event_loop_policy(WatchedPolicy())
-    with watched(generation=2):
-        yield
+    yield
     asyncio.set_event_loop_policy(None)
+    with watched(generation=2):
+        pass
 
 
 @pytest.fixture(autouse=True)

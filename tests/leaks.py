@@ -12,11 +12,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
-
-T = TypeVar("T")
+from typing import Any
 
 PATIENCE = 2.0
 """Seconds for threads to end after a test."""
@@ -25,11 +23,15 @@ PATIENCE = 2.0
 class WatchedLoop(asyncio.SelectorEventLoop):
     """A loop that complains when its main coroutine leaves tasks behind."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._ran = False
+
     def run_until_complete(self, future: Any) -> Any:
-        """Run, then look around, after a few turns in which closing transports may end."""
-        watched = asyncio.iscoroutine(future)
+        """Run; the first time look around, after a few turns in which closing transports may end."""
+        first, self._ran = not self._ran, True
         outcome = super().run_until_complete(future)
-        if watched and not self.is_closed():
+        if first:
             super().run_until_complete(_turns())
             if left := sorted(task.get_name() for task in asyncio.all_tasks(self)):
                 logging.getLogger("asyncio").error("tasks left behind: %s", ", ".join(left))
@@ -88,9 +90,9 @@ def _still(threads: set[threading.Thread]) -> list[threading.Thread]:
 def _sockets() -> set[str]:
     """The sockets that this process has open, by inode."""
     found = set()
-    for descriptor in os.listdir("/proc/self/fd"):
+    for descriptor in os.listdir("/proc/self/fd"):  # noqa: PTH208 - twice a test: strings are cheaper than paths
         with suppress(OSError):  # the listing's own descriptor is closed by now
-            target = os.readlink(f"/proc/self/fd/{descriptor}")
+            target = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - likewise
             if target.startswith("socket:"):
                 found.add(target)
     return found

@@ -11,6 +11,11 @@ from tests import leaks
 from tests.leaks import watched
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left_behind() -> None:
+    """These tests are the watch: the one around each test stands aside."""
+
+
 def test_a_clean_block_passes() -> None:
     with watched():
         asyncio.run(asyncio.sleep(0))

@@ -1,8 +1,8 @@
 """The agent: introduces the parts to each other and keeps them running, one generation a turn.
 
-Shutdown order is the indentation. Leaving a generation stops its sampler, then seals what is open, then stops the pusher;
-spool, stream, local endpoint and ledger outlive generations. Draining happens on stop only. Whatever breaks unexpectedly
-leaves through the same blocks, sealed, and ends the process.
+Shutdown order is the indentation. Leaving a generation stops its sampler, then seals what is open, then stops the
+pusher; spool, stream, local endpoint and ledger outlive generations. Draining happens on stop only. Whatever breaks
+unexpectedly leaves through the same blocks, sealed, and ends the process.
 """
 
 from base64 import b64decode
@@ -150,10 +150,9 @@ class Agent:
         )
         await sealer.recover()
         sampler = Sampler(plan.schedules, ports.clock, ports.offload, self.lamps, self._take, self._miss)
-        following: Plan | None = None
         async with running(pusher, beater), sealer, running(sampler):
             following = await _next(generations, stop)
-        return following
+        return following  # noqa: RET504 - to a type checker the blocks may swallow what is raised inside
 
     @property
     def epoch(self) -> int:
@@ -215,6 +214,8 @@ class Agent:
                 await dispatcher.hear(word)
             case Hello() | ConfigChanged() | Reset() | Signed():
                 generations.nudge()
+                if self.pusher is not None:
+                    self.pusher.nudge()
             case Watch(seconds):
                 assert self._beater is not None, "the listener runs while a generation does"
                 self._beater.watch(seconds)

@@ -1,10 +1,10 @@
 """Generations: follows the hub's signed config document and turns the page when a new one can be built.
 
-A document is fetched when the hub says hello or that it changed. It is believed when its envelope opens with a trusted key
-that may say `config`, it names this device, and its version is above the last one taken; the next plan is built
+A document is fetched when the hub says hello or that it changed. It is believed when its envelope opens with a trusted
+key that may say `config`, it names this device, and its version is above the last one taken; the next plan is built
 before the running one is interrupted, and a document that cannot be applied interrupts nothing and is reported with
-the key that is wrong. What was taken is kept on disk (`document.json`, the envelope as it came) and stands again at the
-next start without a hub; one that local bounds meanwhile forbid gives way to the local settings.
+the key that is wrong. What was taken is kept on disk (`document.json`, the envelope as it came) and stands again at
+the next start without a hub; one that local bounds meanwhile forbid gives way to the local settings.
 
 Probation (going back by itself from a config that cuts the device off) is not here yet.
 """

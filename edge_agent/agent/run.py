@@ -30,7 +30,7 @@ def make_agent(loaded: Loaded, ports: Ports) -> Agent:
         raise ConfigError("hub.url: no hub is named", hint='set url = "https://..." under [hub]')
     if hub.key_file is None:
         raise ConfigError("hub.key_file: no key file is named", hint="set key_file under [hub], a file of mode 0600")
-    key = KeyFile(hub.key_file, credential=loaded.origin(("hub", "key_file")) == "system")
+    key = KeyFile(hub.key_file, credential=loaded.sources.origin(("hub", "key_file")) == "system")
     lamps = LampBoard(ports.clock, log_lamp)
     return Agent(loaded, ports, key, Notifier(os.environ.get("NOTIFY_SOCKET")), lamps)
 

@@ -11,7 +11,7 @@ from typing import Any
 from edge_agent.agent.cost import own_cost
 from edge_agent.agent.plan import Plan
 from edge_agent.agent.tally import Tally
-from edge_agent.config.load import Loaded, differs_on_disk
+from edge_agent.config.load import Loaded
 from edge_agent.model.buffers import Buffer, Depth
 from edge_agent.model.frame import LaneName
 from edge_agent.model.lamp import Lamps
@@ -39,8 +39,8 @@ def status_of(
     return {
         "device": loaded.settings.device.id,
         "config": {
-            "file": str(loaded.file) if loaded.file else None,
-            "differs_on_disk": differs_on_disk(loaded),
+            "file": str(loaded.sources.file) if loaded.sources.file else None,
+            "differs_on_disk": loaded.sources.differs_on_disk(),
             "document": plan.version if plan else 0,
         },
         "lamps": [

@@ -11,8 +11,8 @@ import typer
 from pydantic import BaseModel
 
 from edge_agent.cli.failure import tell
-from edge_agent.config.lines import Key
 from edge_agent.config.load import Loaded, load
+from edge_agent.kit.sources import Key
 from edge_agent.link.origin import Origin
 from edge_agent.model.failure import EdgeError
 
@@ -48,15 +48,15 @@ def effective(loaded: Loaded) -> Iterator[tuple[Key, Any, str]]:
     """Every value in force: its key, itself, and where it came from."""
     plain = {name: value for name, value in loaded.settings if name not in ("collectors", "handlers")}
     for key, value in _leaves(plain):
-        yield key, value, loaded.origin(key)
+        yield key, value, loaded.sources.origin(key)
     for choice in loaded.collectors:
         own = asdict(choice.options)
         for name, value in {"interval": choice.interval, "timeout": choice.timeout, **own}.items():
             key = ("collectors", choice.name, name)
-            yield key, value, loaded.origin(key)
+            yield key, value, loaded.sources.origin(key)
     for handler in loaded.handlers:
         key = ("handlers", handler.name, "enabled")
-        yield key, True, loaded.origin(key)
+        yield key, True, loaded.sources.origin(key)
 
 
 def _leaves(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:

@@ -4,7 +4,7 @@
     edge-agent hub device ID       a new key for a device, shown once, with the lines for its config
     edge-agent hub token           a one-time login link
 
-The last two work on the hub's folder, beside a running hub too. Parsed by the standard library, so that it starts light.
+The last two work on the hub's folder, beside a running hub too. Parsed by the standard library, to start light.
 """
 
 import argparse
@@ -107,12 +107,13 @@ def _end(loop: asyncio.AbstractEventLoop, stop: anyio.Event) -> None:
 
 async def _provision(hub: Hub, wish: str) -> None:
     device, _, name = wish.partition("=")
-    file = Path(name)
     if not name:
         raise ConfigError(f"--provision {wish}: a device and a file belong here", hint="write ID=FILE")
-    if file.exists():
-        return
-    key = await hub.accounts.add_device(device)
+    if not os.path.exists(name):  # noqa: ASYNC240, PTH110 - once, before it serves
+        _write_key(Path(name), await hub.accounts.add_device(device))
+
+
+def _write_key(file: Path, key: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -141,7 +142,9 @@ async def _device(hub: Hub, settings: Settings, device: str) -> None:
     key = await hub.accounts.add_device(device)
     signing = _signing(hub)
     print(f"# {device}'s key, shown this once: put it into a file of mode 0600 on the device\n{key}\n")
-    print(f'# and into its agent.toml\n[device]\nid = "{device}"\n\n[hub]\nurl = "{settings.address_at(settings.port)}"')
+    print(
+        f'# and into its agent.toml\n[device]\nid = "{device}"\n\n[hub]\nurl = "{settings.address_at(settings.port)}"'
+    )
     print('key_file = "/etc/edge-agent/hub_key"\n')
     print(f'[trust.{signing["key_id"]}]\npublic = "{signing["public_key"]}"\ntypes = {_TYPES}')
 

@@ -1,7 +1,7 @@
 """The hub as a child process of `up`: started, asked for its address and keys, started again when it dies.
 
-The child prints one JSON line once it serves (`edge-agent hub --json`). It is ended with SIGTERM and given time to close
-its store. It dies with its parent even if that is killed: its standard input is a pipe that ends then.
+The child prints one JSON line once it serves (`edge-agent hub --json`). It is ended with SIGTERM and given time to
+close its store. It dies with its parent even if that is killed: its standard input is a pipe that ends then.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class HubChild:
         self._child: Process | None = None
         self.address = self.login = self.public_key = self.key_id = ""
 
-    async def __aenter__(self) -> "HubChild":
+    async def __aenter__(self) -> "HubChild":  # noqa: PYI034 - there is no Self in the oldest Python that this runs on
         """Start it and wait until it serves; DeviceError when it ends before (its own words are on standard error)."""
         await self._start()
         return self

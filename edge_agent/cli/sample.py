@@ -32,7 +32,7 @@ _BEATS_OF_ONCE = 2
 """Ratios are differences between two reads: the first beat has none."""
 
 
-def sample(  # noqa: D417 - the options explain themselves in --help
+def sample(
     config: Annotated[
         Path | None, typer.Option(help="The config file; /etc/edge-agent/agent.toml when absent.")
     ] = None,
@@ -102,7 +102,7 @@ class Shown:
         self._ticks: dict[str, Tick] = {}
         self._live = Live(console=console, refresh_per_second=4) if live else None
 
-    def __enter__(self) -> "Shown":
+    def __enter__(self) -> "Shown":  # noqa: PYI034 - there is no Self in the oldest Python that this runs on
         if self._live:
             self._live.start()
         return self
@@ -129,7 +129,9 @@ class Shown:
             table.add_column("source")
         for _, tick in sorted(self._ticks.items()):
             for reading in _chosen(tick.readings, self._explain):
-                attributes = " ".join(f"{name}={value}" for name, value in reading.attributes.items())
+                attributes = " ".join(
+                    f"{name.rpartition('.')[2]}={value}" for name, value in reading.attributes.items()
+                )
                 absent = reading.value is None
                 value = f"[dim]{reading.reason}[/dim]" if absent else _written(reading)
                 row = [reading.name, attributes, value, "" if absent else reading.unit]

@@ -90,8 +90,8 @@ def _show(state: dict[str, Any], console: Console) -> None:
     known = "unknown" if clock["error_ms"] is None else f"known to ± {clock['error_ms']} ms"
     console.print(f"clock    true time {known}")
     console.print(
-        f"cost     {cost['cpu_seconds']} s of processor, {cost['uss_mib']} MiB private, {cost['rss_mib']} MiB resident, "
-        f"{_mib(cost['flash_bytes'])} to flash"
+        f"cost     {cost['cpu_seconds']} s of processor, {cost['uss_mib']} MiB private, {cost['rss_mib']} MiB resident,"
+        f" {_mib(cost['flash_bytes'])} to flash"
     )
     console.print(f"logs     {state['logs']}")
 

@@ -58,9 +58,9 @@ class _Row:
             return
         for attributes, delta in zip(self._modes, deltas, strict=True):
             if delta < 0:
-                yield Reading("system.cpu.utilization", None, "1", attributes, "gauge", 3, source, "fell")
+                yield Reading("system.cpu.utilization", None, "1", attributes, "gauge", 2, source, "fell")
             else:
-                yield Reading("system.cpu.utilization", delta / total, "1", attributes, "gauge", 3, source)
+                yield Reading("system.cpu.utilization", delta / total, "1", attributes, "gauge", 2, source)
 
     def absent(self, reason: str) -> Iterator[Reading]:
         """The same series without values."""
@@ -70,7 +70,7 @@ class _Row:
 
     def _shares_absent(self, reason: str) -> Iterator[Reading]:
         for attributes in self._modes:
-            yield Reading("system.cpu.utilization", None, "1", attributes, "gauge", 3, self._source, reason)
+            yield Reading("system.cpu.utilization", None, "1", attributes, "gauge", 2, self._source, reason)
 
 
 class Cpu:

@@ -1,8 +1,8 @@
 """What a hub's config document may change, and the settings with it applied.
 
-Values only, inside local bounds: beats, collectors on or off, labels, the log level. Everything else (origin, keys, TLS,
-paths, commands) is local: a document with an unknown or forbidden key, or with a value out of bounds, is refused whole and
-the key is named. A document is laid over the local settings, flags too: it is the latest word of the operator.
+Values only, inside local bounds: beats, collectors on or off, labels, the log level. Everything else (origin, keys,
+TLS, paths, commands) is local: a document with an unknown or forbidden key, or with a value out of bounds, is refused
+whole and the key is named. A document is laid over the local settings, flags too: it is the operator's latest word.
 
     {"seal": {"every": "30s"}, "live": {"every": "60s"}, "log": {"level": "debug"}, "labels": {"site": "car-3"},
      "collectors": {"cpu": {"enabled": true, "interval": "5s"}}}
@@ -10,14 +10,12 @@ the key is named. A document is laid over the local settings, flags too: it is t
 Who signed it and whether it is fresh is not judged here (`agent.generations`).
 """
 
-import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from edge_agent.config.lines import Key
-from edge_agent.config.load import Loaded, leaves, put, validated
-from edge_agent.config.nearest import nearest
+from edge_agent.config.load import Loaded, copied, validated
 from edge_agent.config.settings import Bounds
+from edge_agent.kit.sources import Key, leaves, nearest
 from edge_agent.model.failure import ConfigError
 from edge_agent.model.quantity import parse_seconds
 
@@ -27,19 +25,16 @@ _PLAIN_KEYS: tuple[Key, ...] = (("seal", "every"), ("live", "every"), ("log", "l
 
 def apply(loaded: Loaded, values: Mapping[str, Any], version: int) -> Loaded:
     """The settings with a document's values laid over them; ConfigError names what is not allowed."""
-    merged = copy.deepcopy(dict(loaded.values))
-    origins = dict(loaded.origins)
     wrong = []
     for key, value in leaves(values):
         problem = _problem(key, value, loaded.settings.bounds)
         if problem:
             wrong.append(f"{'.'.join(key)}: {problem}")
-            continue
-        put(merged, key, value)
-        origins[key] = f"hub document {version}"
     if wrong:
         raise ConfigError("\n".join(wrong), hint="a document holds beats, collectors, labels and the log level")
-    return validated(merged, origins, loaded.file, loaded.text)
+    sources = copied(loaded.sources)
+    sources.lay(values, f"hub document {version}")
+    return validated(sources)
 
 
 def _problem(key: Key, value: Any, bounds: Bounds) -> str | None:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from edge_agent.downlink.dispatcher import Options as DispatcherOptions
 from edge_agent.downlink.listener import Options as ListenerOptions
+from edge_agent.kit.sources import Layered
 from edge_agent.link.session import Options as LinkOptions
 from edge_agent.local.server import Options as LocalOptions
 from edge_agent.model.quantity import Seconds
@@ -85,7 +86,7 @@ class Log(BaseModel):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-class Settings(BaseSettings):
+class Settings(Layered):
     """Everything that can be set; the environment names a key as `EDGE_AGENT_HUB__URL`."""
 
     model_config = SettingsConfigDict(
@@ -96,10 +97,10 @@ class Settings(BaseSettings):
     )
 
     device: Device = Device()
-    labels: dict[str, str] = Field(default={}, max_length=32)
+    labels: dict[str, str] = Field(default_factory=dict, max_length=32)
     """Facts about this device that go once with every batch, as `site = "car-3"`."""
     hub: Hub = Hub()
-    trust: dict[str, TrustedKey] = {}
+    trust: dict[str, TrustedKey] = Field(default_factory=dict)
     state: State = State()
     bounds: Bounds = Bounds()
     log: Log = Log()
@@ -110,19 +111,7 @@ class Settings(BaseSettings):
     stream: ListenerOptions = ListenerOptions()
     instructions: DispatcherOptions = DispatcherOptions()
     local: LocalOptions = LocalOptions()
-    collectors: dict[str, dict[str, Any]] = {}
+    collectors: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """`[collectors.NAME]`: `enabled`, `interval`, `timeout`, and the collector's own options."""
-    handlers: dict[str, dict[str, Any]] = {}
+    handlers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """`[handlers.NAME]`: `enabled`, and the handler's own options."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is the library's
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is given: `load` reads the sources itself, so that it can tell where each value came from."""
-        return (init_settings,)

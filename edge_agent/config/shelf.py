@@ -16,8 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 import edge_agent.collectors
 import edge_agent.handlers
-from edge_agent.config.lines import Key
-from edge_agent.config.nearest import nearest
+from edge_agent.kit.sources import Key, nearest
 from edge_agent.model.failure import ConfigError
 from edge_agent.model.offers import CollectorOffer, DialectOffer, HandlerOffer
 from edge_agent.model.quantity import Seconds
@@ -95,7 +94,10 @@ def choose_handlers(sections: Mapping[str, Mapping[str, Any]]) -> tuple[HandlerC
 
 def find_dialect(name: str) -> DialectOffer[Any]:
     """The dialect of this name."""
-    offer: DialectOffer[Any] = _offer("dialects", name, DialectOffer)
+    try:
+        offer: DialectOffer[Any] = _offer("dialects", name, DialectOffer)
+    except OptionError as error:
+        raise OptionError(("hub", "dialect"), str(error), hint=error.hint) from None
     return offer
 
 

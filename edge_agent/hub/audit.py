@@ -22,6 +22,7 @@ from edge_agent.hub.store import Store
 from edge_agent.hub.store.dedupe import Epoch, every_epoch
 from edge_agent.hub.store.frames import find_sender
 from edge_agent.hub.store.ranges import total
+from edge_agent.wire.problem import Problem
 
 _MOST_RANGES = 100
 
@@ -51,13 +52,15 @@ def _audited(number: int, epoch: Epoch) -> dict[str, Any]:
 
 
 class Auditor:
-    """Answers `GET /api/v1/audit?device=`."""
+    """Answers `GET /api/v1/audit?device=`: to people for every device, to a device for itself."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def audit(self, ask: Ask) -> Reply:
+    async def audit(self, ask: Ask) -> Reply | Problem:
         """The audit of one device; Malformed `bad_query`."""
         device = read_query(OfDevice, ask).device
+        if ask.caller.role == "device" and ask.caller.name != device:
+            return Problem(403, "forbidden", "Not allowed", "A device asks for its own audit only.", "device")
         found = await self._store.read(partial(audit, device=device))
         return Reply(body=orjson.dumps(found))

@@ -67,6 +67,11 @@ def read_body(model: type[FormT], request: Request) -> FormT:
     if kind != JSON:
         raise Malformed("unsupported_media_type", f"send {JSON}", field="content-type")
     try:
+        # The model's own reader takes NaN, lone surrogates and numbers beyond all bounds within free members.
+        orjson.loads(request.body)
+    except orjson.JSONDecodeError as error:
+        raise Malformed("bad_json", str(error)) from None
+    try:
         return model.model_validate_json(request.body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]

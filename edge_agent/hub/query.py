@@ -97,7 +97,8 @@ def spans(connection: sqlite3.Connection, question: Question, most: int) -> list
 
 def payloads(connection: sqlite3.Connection, rows: Sequence[int]) -> list[bytes | None]:
     """The payloads of frames; None where retention took one."""
-    return [connection.execute("SELECT payload FROM frame WHERE id = ?", (row,)).fetchone()[0] for row in rows]
+    found = (connection.execute("SELECT payload FROM payload WHERE frame = ?", (row,)).fetchone() for row in rows)
+    return [None if row is None else row[0] for row in found]
 
 
 def tracks(payload: bytes, name: str, attributes: Mapping[str, str]) -> Iterator[Track]:

@@ -31,6 +31,7 @@ DEVICE: frozenset[Role] = frozenset({"device"})
 VIEWER: frozenset[Role] = frozenset({"viewer", "admin"})
 ADMIN: frozenset[Role] = frozenset({"admin"})
 DEVICE_OR_ADMIN: frozenset[Role] = frozenset({"device", "admin"})
+DEVICE_OR_VIEWER: frozenset[Role] = frozenset({"device", "viewer", "admin"})
 
 _MOST_QUERY_MEMBERS = 32
 _STATUS = {"too_large": 413, "unsupported_media_type": 415, "identity_conflict": 409, "timeout": 408}

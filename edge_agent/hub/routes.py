@@ -15,7 +15,7 @@ from edge_agent.hub.openapi import OpenApi
 from edge_agent.hub.page import Page
 from edge_agent.hub.parcels import FRAMES
 from edge_agent.hub.query import History, Question
-from edge_agent.hub.router import ADMIN, ANYONE, DEVICE, DEVICE_OR_ADMIN, VIEWER, Route
+from edge_agent.hub.router import ADMIN, ANYONE, DEVICE, DEVICE_OR_ADMIN, DEVICE_OR_VIEWER, VIEWER, Route
 from edge_agent.hub.series import Catalogue, OfDevice
 from edge_agent.hub.streams import EVENT_STREAM, DeviceStreams
 from edge_agent.hub.viewers import ViewerStreams
@@ -71,7 +71,7 @@ def _of_viewers(parts: Parts) -> tuple[Route, ...]:
         Route("GET", f"{_API}/series", VIEWER, parts.catalogue.series, "What a device has ever measured",
               query=OfDevice),
         Route("GET", f"{_API}/query", VIEWER, parts.history.query, "History", query=Question),
-        Route("GET", f"{_API}/audit", VIEWER, parts.auditor.audit, "Where every number is", query=OfDevice),
+        Route("GET", f"{_API}/audit", DEVICE_OR_VIEWER, parts.auditor.audit, "Where every number is", query=OfDevice),
         Route("GET", f"{_API}/telemetry/stream", VIEWER, parts.viewers.telemetry, "Live telemetry",
               query=forms.TelemetryFilter, media=EVENT_STREAM),
         Route("GET", f"{_API}/events/stream", VIEWER, parts.viewers.events, "What happens",

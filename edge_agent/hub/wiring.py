@@ -151,7 +151,7 @@ class Hub:
             Pulse(clock, _EXPIRE_SECONDS, self.instructions.expire),
             Pulse(clock, _TRIM_SECONDS, self.journal.trim),
         ):
-            await anyio.sleep_forever()
+            await anyio.Event().wait()
         raise AssertionError("a pulse ended")
 
     def part(self) -> None:
@@ -204,7 +204,7 @@ async def serve(settings: Settings, clock: Clock, chance: Chance, offload: Offlo
         async with Rim(settings, hub.router, clock) as rim, running(hub):
             await announce(hub, rim.address)
             try:
-                await anyio.sleep_forever()
+                await anyio.Event().wait()
             finally:
                 hub.part()
     finally:

@@ -8,27 +8,29 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_agent.model.ports import Disk
+from edge_agent.spool.home import Home
 
 
 class Drawer:
-    """One such folder of at most `most_bytes`."""
+    """The folder `name` of a spool, of at most `most_bytes`."""
 
-    def __init__(self, disk: Disk, folder: Path, most_bytes: int) -> None:
+    def __init__(self, disk: Disk, home: Home, name: str, most_bytes: int) -> None:
         self._disk = disk
-        self._folder = folder
+        self._home = home
+        self._folder = home.folder / name
         self._most_bytes = most_bytes
 
     def put(self, name: str, data: bytes) -> None:
         """Keep these bytes, synced, under this name."""
         with suppress(OSError):
-            self._disk.make_folder(self._folder)
+            self._home.make_folder(self._folder)
             self._disk.replace(self._folder / name, data)
             self._trim()
 
     def take(self, path: Path, name: str) -> bool:
         """Move a file in here; False when it stays where it was."""
         try:
-            self._disk.make_folder(self._folder)
+            self._home.make_folder(self._folder)
             self._disk.move(path, self._folder / name)
         except OSError:
             return False

@@ -50,8 +50,8 @@ class Spool:
         self._worker = offload.worker("spool")
         self._lamps = lamps
         self._losses = Losses()
-        dead = Drawer(disk, folder / "dead", options.dead_bytes)
-        quarantine = Drawer(disk, folder / "quarantine", options.quarantine_bytes)
+        dead = Drawer(disk, self._home, "dead", options.dead_bytes)
+        quarantine = Drawer(disk, self._home, "quarantine", options.quarantine_bytes)
 
         def rack(name: LaneName) -> tuple[Rack, Limiter]:
             quota = options.quota(name)

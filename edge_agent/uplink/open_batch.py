@@ -102,16 +102,17 @@ class OpenBatch:
                 for index, _reason in why:
                     record["values"][index] = None
             lines.append(_line(record))
-            self._write(b"".join(lines))
+            self._write(self._file, b"".join(lines))
         except (OSError, orjson.JSONEncodeError) as error:
             self._fail(error)
 
     def seal(self, seal: Seal) -> None:
         """Write the seal, and close."""
+        if self._file is None:
+            return
         anchor = None if seal.anchor is None else list(seal.anchor)
         try:
-            if self.failure is None:
-                self._write(_line({"seal": seal.sealed_at, "anchor": anchor, "stat": seal.stat}))
+            self._write(self._file, _line({"seal": seal.sealed_at, "anchor": anchor, "stat": seal.stat}))
         except OSError as error:
             self._fail(error)
         self._close()
@@ -139,9 +140,8 @@ class OpenBatch:
         self._last[tick.collector] = (shapes, known)
         return known
 
-    def _write(self, data: bytes) -> None:
-        assert self._file is not None, "the first tick makes the file"
-        self._file.append(data)
+    def _write(self, file: OpenFile, data: bytes) -> None:
+        file.append(data)
         self.size += len(data)
 
     def _fail(self, error: Exception) -> None:

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from types import NoneType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsFloat
 
 import anyio
 from anyio.abc import TaskGroup
@@ -67,7 +67,7 @@ class _Source:
     def gather(self) -> tuple[Reading, ...]:
         """Collect once and check what came; runs in the worker. TypeError when it is not readings."""
         readings = tuple(self._collector.collect())
-        if not all(type(reading) is Reading and type(reading[1]) in _NUMBERS for reading in readings):
+        if not all(map(_is_sound, readings)):
             return tuple(_cleaned(reading) for reading in readings)
         shapes = list(map(_shape, readings))
         if shapes != self._shapes or not self._clean:
@@ -170,7 +170,7 @@ def _cleaned(reading: object) -> Reading:
         raise TypeError(f"the digits of {name!r} are no whole number")
     return Reading(
         _text(name),
-        value if type(value) in _NUMBERS else float(value),
+        _number(value),
         _text(unit),
         attributes if _is_plain(attributes) else {_text(key): _text(said) for key, said in attributes.items()},
         kind,
@@ -178,6 +178,22 @@ def _cleaned(reading: object) -> Reading:
         _text(source),
         None if reason is None else _text(reason),
     )
+
+
+def _is_sound(reading: object) -> bool:
+    """Whether a reading's value and reason have plain types; what else it says is compared with its last shape."""
+    if type(reading) is not Reading or type(reading[1]) not in _NUMBERS:
+        return False
+    reason = reading[7]
+    return reason is None or (type(reason) is str and reason.isascii())
+
+
+def _number(value: object) -> float | None:
+    if value is None or type(value) is float or type(value) is int:
+        return value
+    if isinstance(value, SupportsFloat):
+        return float(value)
+    raise TypeError(f"{value!r} stands where a number must stand")
 
 
 def _is_plain(attributes: Mapping[str, str]) -> bool:

@@ -21,14 +21,15 @@ import asyncio
 import math
 from collections import Counter, deque
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import anyio
 
+from edge_agent.kit.scopes import running
 from edge_agent.model.buffers import Buffer
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import KIND_OF_LANE, Frame, Identity
@@ -38,9 +39,6 @@ from edge_agent.model.quantity import Bytes, Seconds
 from edge_agent.model.reading import Missed, Tick
 from edge_agent.uplink.open_batch import SUFFIX, OpenBatch, Seal, read
 from edge_agent.wire.batch import BatchBuilder
-
-if TYPE_CHECKING:
-    from anyio.abc import TaskGroup
 
 _MOST_WAITING = 32
 _SIZED_EVERY = 16
@@ -118,7 +116,7 @@ class Sealer:
         self._append: anyio.CancelScope | None = None
         self._deadline = math.inf
         self._wake = asyncio.Event()
-        self._tasks: TaskGroup | None = None
+        self._life: AbstractAsyncContextManager[None] | None = None
         self.readings_sealed = 0
         """Readings with a value in the batches that the buffer took."""
         self.batches = 0
@@ -136,30 +134,36 @@ class Sealer:
         except OSError as error:
             self._lamps.light("sealer", "warn", f"{self._folder} cannot be made: {error}")
         self._deadline = math.inf
-        tasks = anyio.create_task_group()
-        await tasks.__aenter__()
-        tasks.start_soon(self._run, name="sealer")
-        self._tasks = tasks
+        self._life = running(self)
+        await self._life.__aenter__()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
         """Seal what is open, whatever ended the block; a cancellation waits for it, up to `leave_within`."""
-        tasks, self._tasks = self._tasks, None
-        assert tasks is not None, "the block was entered"
+        assert self._life is not None, "the block was entered"
         self._deadline = anyio.current_time() + self._options.leave_within
         if self._append is not None:
             self._append.deadline = self._deadline
         try:
-            tasks.cancel_scope.cancel()
-            if isinstance(error, asyncio.CancelledError):
-                # The group tells whether the cancellation was its own, because the part in it broke.
-                return await tasks.__aexit__(kind, error, trace)
-            await tasks.__aexit__(None, None, None)
+            return await self._life.__aexit__(kind, error, trace)
         finally:
             with anyio.CancelScope(deadline=self._deadline, shield=True):
                 await self.flush()
-        return None
+
+    async def run(self) -> NoReturn:
+        """Seal by time and by size; the block runs it."""
+        while True:
+            self._wake.clear()
+            if self._open is not None and self._left(self._open) <= 0:
+                self._shut()
+            if self._sealed:
+                await self._store()
+            elif self._open is None:
+                await self._wake.wait()
+            else:
+                with anyio.move_on_after(self._left(self._open) / 1000):
+                    await self._wake.wait()
 
     def take(self, tick: Tick) -> None:
         """Take a tick into the open batch, and into its file; one batch is opened if none is."""
@@ -199,7 +203,7 @@ class Sealer:
     async def recover(self) -> int:
         """Give the buffer what earlier lives left open, each under its own number; how many batches there were.
 
-        Called once at the start, before ticks are taken. What cannot be read is removed after what can be was given.
+        Called before ticks are taken. A file is removed once the buffer has what can be read of it.
         """
         try:
             entries = self._disk.entries(self._folder)
@@ -211,19 +215,6 @@ class Sealer:
             if entry.size is not None and entry.name.endswith(SUFFIX):
                 found += await self._adopt(self._folder / entry.name, entry.size)
         return found
-
-    async def _run(self) -> NoReturn:
-        while True:
-            self._wake.clear()
-            if self._open is not None and self._left(self._open) <= 0:
-                self._shut()
-            if self._sealed:
-                await self._store()
-            elif self._open is None:
-                await self._wake.wait()
-            else:
-                with anyio.move_on_after(self._left(self._open) / 1000):
-                    await self._wake.wait()
 
     def _left(self, batch: _Open) -> int:
         return batch.due - self._clock.now()
@@ -250,16 +241,17 @@ class Sealer:
         """Give what is sealed to the buffer, in order; a frame that is on its way is not torn from the buffer."""
         async with self._storing:
             while self._sealed:
-                batch = self._sealed[0]
+                batch, durable = self._sealed[0], None
                 with anyio.CancelScope(deadline=self._deadline, shield=True) as self._append:
                     durable = await self._buffer.append(batch.frame)
-                    self.batches += 1
-                    self.readings_sealed += batch.readings
-                    self._settle(batch.file, durable=durable)
                 self._sealed.popleft()
-                if self._append.cancelled_caught:
+                if durable is None:
                     # Not given twice: whether the buffer has it is found out when its file is read at the next start.
                     self._lamps.light("sealer", "fail", f"the buffer did not answer; {batch.file.path} has the batch")
+                    continue
+                self.batches += 1
+                self.readings_sealed += batch.readings
+                self._settle(batch.file, durable=durable)
 
     def _settle(self, file: _File, *, durable: bool) -> None:
         """Remove a batch's file, or keep it while only memory has the frame."""

@@ -32,7 +32,7 @@ def test_a_document_is_laid_over_the_local_settings(tmp_path: Path) -> None:
     intervals = {choice.name: choice.interval for choice in applied.collectors}
     assert intervals["cpu"] == 5.0
     assert "load" not in intervals
-    assert applied.origin(("seal", "every")) == "hub document 7"
+    assert applied.sources.origin(("seal", "every")) == "hub document 7"
     assert loaded.settings.seal.every == 10.0
 
 

@@ -24,10 +24,10 @@ def test_later_sources_win_and_each_value_knows_where_it_came_from(
     assert loaded.settings.device.id == "car-3"
     assert loaded.settings.seal.every == 20.0
     assert loaded.settings.labels == {"site": "south"}
-    assert loaded.origin(("device", "id")) == f"{file}:2"
-    assert loaded.origin(("seal", "every")) == "EDGE_AGENT_SEAL__EVERY"
-    assert loaded.origin(("labels", "site")) == "flag"
-    assert loaded.origin(("spool", "max_bytes")) == "default"
+    assert loaded.sources.origin(("device", "id")) == f"{file}:2"
+    assert loaded.sources.origin(("seal", "every")) == "EDGE_AGENT_SEAL__EVERY"
+    assert loaded.sources.origin(("labels", "site")) == "flag"
+    assert loaded.sources.origin(("spool", "dead_bytes")) == "default"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_later_sources_win_and_each_value_knows_where_it_came_from(
         ("[collectors.cpuu]\ninterval = 1\n", 1, "collectors.cpuu", "did you mean `cpu`?"),
         ('[collectors.cpu]\n# beat\ninterval = "fast"\n', 3, "collectors.cpu.interval", "10s"),
         ('[hub]\ndialect = "nativ"\n', 2, "hub.dialect", "did you mean `native`?"),
-        ("[spool]\nmax_bytes = -1\n", 2, "spool.max_bytes", "at least"),
+        ("[spool.telemetry]\nmax_bytes = -1\n", 2, "spool.telemetry.max_bytes", "at least"),
         ("[handlers.ecko]\n", 1, "handlers.ecko", "did you mean `echo`?"),
         ('[trust.hub]\npublic = "short"\n', 2, "trust.hub.public", "pattern"),
     ],
@@ -59,11 +59,11 @@ def test_what_is_wrong_is_told_with_key_line_and_the_nearest_key(
 
 
 def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
-    file = written(tmp_path, "[seal]\nevry = 1\n[spool]\nmax_byte = 1\n")
+    file = written(tmp_path, "[seal]\nevry = 1\n[spool]\ndead_byte = 1\n")
     with pytest.raises(ConfigError) as raised:
         load(file, {})
     assert "seal.evry" in str(raised.value)
-    assert "spool.max_byte" in str(raised.value)
+    assert "spool.dead_byte" in str(raised.value)
 
 
 @pytest.mark.parametrize("text", ["[seal\n", "every = = 1\n", "\x00"])

@@ -4,13 +4,14 @@ import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any
 
 import orjson
 
 from edge_agent.hub.audit import Auditor
 from edge_agent.hub.exchange import Ask, Caller, Handler, Reply
 from edge_agent.hub.intake import SCHEMA, Intake, Options
+from edge_agent.hub.parcels import Parcel
 from edge_agent.hub.query import History
 from edge_agent.hub.query import Options as Work
 from edge_agent.hub.series import Catalogue
@@ -24,9 +25,6 @@ from edge_agent.wire.batch import BatchBuilder
 from edge_agent.wire.frame import encode
 from edge_agent.wire.problem import Problem
 from tests.sim.offload import InlineOffload
-
-if TYPE_CHECKING:
-    from edge_agent.hub.parcels import Parcel
 
 HUB_NOW = 1_800_000_000_000
 OFFSET = HUB_NOW - 10_000_000
@@ -87,7 +85,7 @@ class Hub:
         """How many ms pass each time that somebody looks at the clock."""
         self.reports: list[tuple[str, Mapping[str, Any]]] = []
         self.events: list[tuple[str, Mapping[str, Any]]] = []
-        self.stored: list[Parcel] = []
+        self.stored = list[Parcel]()
         self.intake = Intake(
             store,
             self._look,

@@ -93,9 +93,7 @@ class Reader:
 
 
 @asynccontextmanager
-async def opened(
-    settings: Settings | None = None, database: Path | None = None, seed: int = 7
-) -> AsyncIterator[House]:
+async def opened(settings: Settings | None = None, database: Path | None = None, seed: int = 7) -> AsyncIterator[House]:
     """A hub that is open but whose pulses stand still: furnished."""
     clock = SimClock()
     hub = Hub(settings or Settings(), clock, random.Random(seed), InlineOffload(), database)
@@ -116,3 +114,23 @@ async def alive(settings: Settings | None = None) -> AsyncIterator[House]:
 def said(reply: Reply) -> Any:
     """The JSON of a reply."""
     return orjson.loads(reply.body)
+
+
+async def instruct(house: House, kind: str = "echo") -> str:
+    """Issue an instruction for `car-1`; its id."""
+    reply = await house.ask("POST", "/api/v1/devices/car-1/instructions", {"type": kind}, token=house.admin)
+    assert reply.status == 201
+    return str(said(reply)["id"])
+
+
+async def configure(house: House, **values: Any) -> int:
+    """Offer the next config to `car-1`; its version."""
+    reply = await house.ask("PUT", "/api/v1/devices/car-1/config", {"values": values}, token=house.admin)
+    assert reply.status == 200
+    return int(said(reply)["version"])
+
+
+async def push(house: House, *frames: bytes) -> Reply:
+    """Store frames of `car-1`."""
+    headers = {"content-type": "application/vnd.edge.frames"}
+    return await house.ask("POST", "/api/v1/telemetry", b"".join(frames), key=house.key, headers=headers)

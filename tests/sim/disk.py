@@ -89,8 +89,9 @@ class MemoryDisk:
         self._faults.append(_Fault(call, code, where, at - 1, times))
 
     def heal(self) -> None:
-        """No fault is set any more."""
+        """No fault and no cut is set any more."""
         self._faults.clear()
+        self._left = None
 
     def cut_at(self, call: int) -> None:
         """Stop the world at this call from now on (1 is the next) and at each after it, until `crash` or `kill`."""
@@ -275,7 +276,7 @@ class MemoryDisk:
                 node.names[name] = node.durable[name] = _Folder()
             below = node.names[name]
             if isinstance(below, _File):
-                raise _error(errno.ENOTDIR, path)
+                raise _error(errno.EEXIST, path)
             node = below
         return node
 

@@ -67,9 +67,10 @@ def test_a_seed_draws_the_order_of_one_instant_and_draws_it_again() -> None:
     assert len({tuple(order(seed)) for seed in range(20)}) > 10
 
 
-def test_tasks_are_cancelled_in_the_order_of_their_birth() -> None:
-    async def scene() -> list[int]:
+def test_tasks_are_cancelled_in_the_same_order_wherever_they_lie_in_memory() -> None:
+    async def scene(held: int) -> list[int]:
         ended: list[int] = []
+        ballast = [asyncio.get_running_loop().create_future() for _ in range(held)][::2]
 
         async def live(number: int) -> None:
             try:
@@ -82,9 +83,11 @@ def test_tasks_are_cancelled_in_the_order_of_their_birth() -> None:
                 group.start_soon(live, number)
             await asyncio.sleep(1)
             group.cancel_scope.cancel()
+        assert len(ballast) == held // 2
         return ended
 
-    assert run(scene()) == list(range(50))
+    assert run(scene(1024)) == run(scene(1024))
+    assert sorted(run(scene(0))) == list(range(50))
 
 
 def test_a_scene_that_cannot_go_on_says_who_waits_where() -> None:
@@ -93,6 +96,8 @@ def test_a_scene_that_cannot_go_on_says_who_waits_where() -> None:
 
     with pytest.raises(Deadlock, match=r"test_ports\.py:\d+"):
         run(scene())
+    with pytest.raises(Deadlock):
+        run(anyio.sleep_forever())
 
 
 def test_a_task_that_outlives_its_scene_is_an_error() -> None:
@@ -275,6 +280,7 @@ def test_the_world_stops_at_each_call_in_turn() -> None:
             act(disk)
         except PowerCut:
             disk.crash()
+        disk.heal()
         left.append(disk.entries(ROOM))
     assert left == [[], [], [], [], [("one.seg", 2)]]
 

@@ -3,7 +3,7 @@
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edge_agent.kit.lamps import LampBoard
@@ -14,6 +14,7 @@ from edge_agent.model.http import Answer
 from edge_agent.model.lamp import Lamp
 from edge_agent.spool.losses import losses_in
 from edge_agent.spool.options import MIB, Options, Quota
+from edge_agent.spool.ranges import merged
 from edge_agent.spool.spool import Spool
 from tests.sim.clock import SimClock
 from tests.sim.disk import MemoryDisk
@@ -66,10 +67,9 @@ class Site:
         return [path for path in self.disk.paths(FOLDER / lane) if path.suffix == ".seg"]
 
 
-def tight(max_bytes: int, max_age: float = 1e6, keep_bytes: int = 0, **others: int) -> Options:
-    """Options with this quota for telemetry."""
-    settings = {"min_free_bytes": 0, "min_free_inodes": 0, **others}
-    return Options(telemetry=Quota(max_bytes, max_age, keep_bytes), **settings)
+def tight(max_bytes: int, max_age: float = 1e6, keep_bytes: int = 0) -> Options:
+    """Options with this quota for telemetry, and no care for the rest of the file system."""
+    return replace(ROOMY, telemetry=Quota(max_bytes, max_age, keep_bytes))
 
 
 def sealed(buffer: Buffer, size: int = 100, fill: int = 0) -> Frame:
@@ -99,7 +99,7 @@ async def losses(spool: Spool) -> dict[tuple[str, int, str], tuple[Range, ...]]:
     for frame in await held(spool.lane("reports")):
         for loss in losses_in(frame):
             key = (loss.lane, loss.epoch, loss.reason)
-            found[key] = (*found.get(key, ()), *loss.ranges)
+            found[key] = merged((*found.get(key, ()), *loss.ranges))
     return found
 
 

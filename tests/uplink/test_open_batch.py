@@ -2,6 +2,7 @@
 
 import errno
 import math
+import zlib
 from pathlib import Path
 
 import pytest
@@ -100,8 +101,6 @@ def test_a_file_without_its_first_line_is_refused(content: bytes) -> None:
 
 def test_a_later_version_is_refused_by_name() -> None:
     line = b'{"open":2}'
-    import zlib
-
     with pytest.raises(Malformed) as caught:
         read(b"%08x %b\n" % (zlib.crc32(line), line))
     assert caught.value.code == "unsupported_version"

@@ -106,7 +106,8 @@ def store(
             epochs.at(epoch, holding.lane).hold(holding)
     epochs.save()
     axes = _learn(connection, sender, deposit, fresh, known.axes)
-    frames.insert(connection, [_row(sender, parcel, axes, deposit.received_at) for parcel in fresh])
+    rows = [_row(sender, parcel, axes, deposit.received_at) for parcel in fresh]
+    frames.insert(connection, rows, [parcel.frame.payload for parcel in fresh])
     series = _catalogue(connection, sender, fresh, known.series, deposit.received_at, limits.most_series)
     known = _touch(connection, sender, deposit, fresh, known, axes, limits.touch_every)
     for parcel in fresh:
@@ -196,7 +197,6 @@ def _row(sender: int, parcel: Parcel, axes: Mapping[str, KnownAxis], received_at
         *parcel.span,
         parcel.readings,
         received_at,
-        frame.payload,
     )
 
 

@@ -2,11 +2,12 @@
 
     sender   a device that has sent frames: when, its resource, and how many series it may still add
     axis     one axis of a sender (a boot): the span of its longest frame, and the ceiling that arrivals set its offset
-    frame    a frame as it came: payload bytes verbatim, its identity, and its span on its axis; no row a reading
+    frame    a frame: its identity, and its span on its axis; no row a reading
+    payload  its payload, bytes verbatim as they came; a table of its own, so that what is deleted frees whole pages
     series   the catalogue: what each sender has ever measured, for lists, never needed to decode a frame
 
-Retention empties a frame's payload and leaves a digest in its place, so that a number that comes again with other
-bytes is still told from a repeat. Times are ms; `arrived` and `*_seen` are the hub's, `first` and `last` the axis's.
+Retention deletes a payload and leaves a digest with the frame, so that a number that comes again with other bytes is
+still told from a repeat. Times are ms; `arrived` and `*_seen` are the hub's, `first` and `last` the axis's.
 """
 
 import hashlib
@@ -30,10 +31,12 @@ CREATE TABLE IF NOT EXISTS axis (
 CREATE TABLE IF NOT EXISTS frame (
     id INTEGER PRIMARY KEY, sender INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
     kind INTEGER NOT NULL, axis INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
-    readings INTEGER NOT NULL, arrived INTEGER NOT NULL, digest BLOB, payload BLOB
+    readings INTEGER NOT NULL, arrived INTEGER NOT NULL, digest BLOB
 ) STRICT;
+CREATE TABLE IF NOT EXISTS payload (frame INTEGER PRIMARY KEY, payload BLOB NOT NULL) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS frame_identity ON frame (sender, epoch, seq);
 CREATE INDEX IF NOT EXISTS frame_span ON frame (axis, kind, first, last);
+CREATE INDEX IF NOT EXISTS frame_kept ON frame (arrived) WHERE digest IS NULL;
 CREATE TABLE IF NOT EXISTS series (
     sender INTEGER NOT NULL, collector TEXT NOT NULL, name TEXT NOT NULL, attributes TEXT NOT NULL,
     unit TEXT NOT NULL, kind TEXT NOT NULL, digits INTEGER, source TEXT NOT NULL, first_seen INTEGER NOT NULL
@@ -41,9 +44,10 @@ CREATE TABLE IF NOT EXISTS series (
 CREATE INDEX IF NOT EXISTS series_of ON series (sender, collector, name);
 """
 
-_INSERT = """
-INSERT INTO frame (sender, epoch, seq, kind, axis, first, last, readings, arrived, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_INSERT = "INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)"
+_SELECT = """
+SELECT payload, digest FROM frame LEFT JOIN payload ON payload.frame = frame.id
+WHERE sender = ? AND epoch = ? AND seq = ?
 """
 _DIGEST_SIZE = 16
 
@@ -60,12 +64,13 @@ class FrameRow(NamedTuple):
     last: int
     readings: int
     arrived: int
-    payload: bytes
 
 
-def insert(connection: sqlite3.Connection, rows: Sequence[FrameRow]) -> None:
-    """Store frames whose numbers are not stored yet."""
-    connection.executemany(_INSERT, rows)
+def insert(connection: sqlite3.Connection, rows: Sequence[FrameRow], payloads: Sequence[bytes]) -> None:
+    """Store frames whose numbers are not stored yet, each with its payload."""
+    (last,) = connection.execute("SELECT ifnull(max(id), 0) FROM frame").fetchone()
+    connection.executemany(_INSERT, ((last + 1 + index, *row) for index, row in enumerate(rows)))
+    connection.executemany("INSERT INTO payload VALUES (?, ?)", enumerate(payloads, last + 1))
 
 
 def digest(payload: bytes) -> bytes:
@@ -86,21 +91,19 @@ class Kept(NamedTuple):
 
 def kept(connection: sqlite3.Connection, sender: int, epoch: int, seq: int) -> Kept | None:
     """A stored frame; None when no row tells of it any more."""
-    row = connection.execute(
-        "SELECT payload, digest FROM frame WHERE sender = ? AND epoch = ? AND seq = ?", (sender, epoch, seq)
-    ).fetchone()
+    row = connection.execute(_SELECT, (sender, epoch, seq)).fetchone()
     return None if row is None else Kept(*row)
 
 
 def prune(connection: sqlite3.Connection, arrived_before: int, most: int) -> int:
-    """Empty the payloads of at most so many of the oldest frames that came before this; how many were emptied."""
+    """Delete the payloads of at most so many of the oldest frames that came before this; how many were deleted."""
     rows = connection.execute(
-        "SELECT id, payload FROM frame WHERE payload IS NOT NULL AND arrived < ? ORDER BY id LIMIT ?",
+        "SELECT id, payload FROM frame JOIN payload ON payload.frame = frame.id"
+        " WHERE digest IS NULL AND arrived < ? ORDER BY arrived LIMIT ?",
         (arrived_before, most),
     ).fetchall()
-    connection.executemany(
-        "UPDATE frame SET payload = NULL, digest = ? WHERE id = ?", ((digest(payload), row) for row, payload in rows)
-    )
+    connection.executemany("UPDATE frame SET digest = ? WHERE id = ?", ((digest(body), row) for row, body in rows))
+    connection.executemany("DELETE FROM payload WHERE frame = ?", ((row,) for row, _ in rows))
     return len(rows)
 
 
