@@ -133,7 +133,7 @@ def _parse(name: str, text: HostFile, file: _File) -> str | None:
 def _is_whole(text: str) -> bool:
     try:
         return all(True for _ in _readings(text, ""))
-    except ValueError:
+    except (ValueError, IndexError):  # the parser means the first, and stumbles into the second
         return False
 
 

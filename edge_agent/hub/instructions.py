@@ -10,6 +10,7 @@ at each connection; the device runs an id once. Each change is an `instruction.l
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
@@ -19,7 +20,7 @@ from edge_agent.hub.forms import InstructionForm, InstructionList, InstructionRo
 from edge_agent.hub.journal import Journal, device_stream
 from edge_agent.hub.keys import Keyring
 from edge_agent.hub.router import problem
-from edge_agent.hub.store import Store
+from edge_agent.hub.store import Store, StoreBroken, StoreFull
 from edge_agent.model.failure import Malformed
 from edge_agent.model.ports import Chance, Clock
 from edge_agent.wire.problem import Problem
@@ -148,7 +149,7 @@ class Instructions:
         return any(one.n == n for one in await self.pending(device))
 
     async def mark_sent(self, device: str, n: int) -> None:
-        """It was written to the device's stream."""
+        """It was written to the device's stream. A store that cannot take that leaves it `queued`: it is sent again."""
         now = self._clock.wall()
 
         def marked(connection: sqlite3.Connection) -> bool:
@@ -160,8 +161,9 @@ class Instructions:
             self._turn(connection, device, row[0], row[1], "sent", now)
             return True
 
-        if await self._store.write(marked):
-            await self._journal.pump()
+        with suppress(StoreFull, StoreBroken):
+            if await self._store.write(marked):
+                await self._journal.pump()
 
     def apply_outcome(self, connection: sqlite3.Connection, device: str, record: Mapping[str, Any]) -> None:
         """Take a device's report (`model.word.Outcome`) within the caller's transaction; `journal.pump` after it.

@@ -16,7 +16,7 @@ from typing import Literal, NoReturn
 
 from edge_agent.hub.forms import LampRow
 from edge_agent.hub.journal import Journal
-from edge_agent.hub.store import Store
+from edge_agent.hub.store import Store, StoreBroken, StoreFull
 from edge_agent.model.ports import Clock
 
 SCHEMA = """
@@ -125,8 +125,12 @@ class Presence:
         self._signs.pop(device, None)
 
     async def tell(self) -> None:
-        """Put every transition since the last time into the log of events, and publish."""
+        """Put every transition since the last time into the log of events, and publish.
+
+        While the store is full or broken they are told later.
+        """
         turned: list[tuple[str, int, dict[str, object]]] = []
+        before: dict[str, tuple[State, bool]] = {}
         now, axis_now = self._clock.wall(), self._clock.now()
         for device, sign in self._signs.items():
             state, twin = self._state(sign), sign.twin_until > axis_now
@@ -139,7 +143,7 @@ class Presence:
                     "at": now,
                 }
                 turned.append((device, sign.seen, told))
-                sign.told = (state, twin)
+                before[device], sign.told = sign.told, (state, twin)
         if not turned:
             return
 
@@ -148,7 +152,13 @@ class Presence:
                 connection.execute("INSERT OR REPLACE INTO presence_seen VALUES (?, ?)", (device, seen))
                 self._journal.tell(connection, device, "agent.status", told)
 
-        await self._store.write(kept)
+        try:
+            await self._store.write(kept)
+        except (StoreFull, StoreBroken):
+            for device, state_before in before.items():
+                if device in self._signs:
+                    self._signs[device].told = state_before
+            return
         await self._journal.pump()
 
     def _state(self, sign: _Sign) -> State:

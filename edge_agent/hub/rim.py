@@ -10,6 +10,7 @@ compression of replies, virtual hosts.
 import asyncio
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from http import HTTPStatus
 
 import structlog
@@ -19,7 +20,7 @@ from aiohttp.web_protocol import RequestHandler
 from edge_agent.hub.exchange import Reply
 from edge_agent.hub.router import Router, problem, refused
 from edge_agent.hub.settings import Settings
-from edge_agent.model.failure import ConfigError, DeviceError
+from edge_agent.model.failure import ConfigError, DeviceError, HubError
 from edge_agent.model.http import Request
 from edge_agent.model.ports import Clock
 
@@ -110,7 +111,7 @@ class Rim:
             timer.cancel()
         if len(self._server.connections) > self._limits.connections:
             busy = problem(503, "unavailable", "The hub has as many connections as it may.")
-            reply = refused(busy, {"retry-after": _BUSY_RETRY, "connection": "close"})
+            reply = self._router.stamped(refused(busy, {"retry-after": _BUSY_RETRY, "connection": "close"}))
         else:
             reply = await self._answer(incoming)
         response = await self._send(incoming, reply)
@@ -129,10 +130,11 @@ class Rim:
             body = await asyncio.wait_for(self._body(incoming), self._limits.body_timeout)
         except _BodyTooLarge:
             large = problem(413, "too_large", f"A body may have at most {self._limits.body} bytes.")
-            return refused(large, {"connection": "close"})
+            large = replace(large, extra={"limit": self._limits.body})
+            return self._router.stamped(refused(large, {"connection": "close"}))
         except asyncio.TimeoutError:
             slow = problem(408, "timeout", f"A body may take at most {self._limits.body_timeout:g} s.")
-            return refused(slow, {"connection": "close"})
+            return self._router.stamped(refused(slow, {"connection": "close"}))
         headers = {name.lower(): value for name, value in incoming.headers.items()}
         request = Request(incoming.method, incoming.raw_path, headers, body)
         return await self._router.answer(request, incoming.remote or "")
@@ -173,8 +175,14 @@ class Rim:
                 await asyncio.wait_for(response.write(chunk), self._limits.write_timeout)
         except (asyncio.TimeoutError, ConnectionError):
             # The reader left, or reads too slowly to be waited for.
-            if incoming.transport is not None:
-                incoming.transport.abort()
+            self._cut(incoming)
+        except HubError as error:
+            self._log.warning("stream", path=incoming.path, failure=str(error), hint=error.hint)
+            self._cut(incoming)
+
+    def _cut(self, incoming: web.BaseRequest) -> None:
+        if incoming.transport is not None:
+            incoming.transport.abort()
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -133,6 +133,10 @@ class Router:
         else:
             reply = refused(problem(404, "not_found", "There is no such path."))
         self._see(Sight(route, reply.status))
+        return self.stamped(reply)
+
+    def stamped(self, reply: Reply) -> Reply:
+        """The reply with the hub's time as it is now."""
         stamp = format_hub_time(HubTime(self._clock.wall(), self._clock_error))
         return replace(reply, headers={**reply.headers, "edge-hub-time": stamp})
 

@@ -46,6 +46,7 @@ class Settings(BaseModel):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     skew_tolerance: Seconds = 300.0
+    retention: Seconds = 30 * 86_400.0
     clock_error: Seconds | None = 0.1
     limits: Limits = Limits()
 

@@ -6,13 +6,14 @@ Shutdown: readers get `bye`, the rim lets requests end, the pulses stop, the sto
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
 
-from edge_agent.hub import accounts, configs, instructions, intake, journal, keys, logins, presence, query
+from edge_agent.hub import accounts, configs, instructions, intake, journal, keys, logins, presence, query, retention
 from edge_agent.hub.accounts import Accounts
 from edge_agent.hub.audit import Auditor
 from edge_agent.hub.configs import Configs
@@ -30,12 +31,13 @@ from edge_agent.hub.openapi import OpenApi
 from edge_agent.hub.page import Page
 from edge_agent.hub.presence import Presence
 from edge_agent.hub.query import History
+from edge_agent.hub.retention import Pruner
 from edge_agent.hub.rim import Rim
 from edge_agent.hub.router import Router
 from edge_agent.hub.routes import Parts, table
 from edge_agent.hub.series import Catalogue
 from edge_agent.hub.settings import Settings
-from edge_agent.hub.store import Store
+from edge_agent.hub.store import Store, StoreBroken, StoreFull
 from edge_agent.hub.streams import KEEPALIVE_SECONDS, DeviceStreams
 from edge_agent.hub.viewers import ViewerStreams
 from edge_agent.kit.scopes import running
@@ -53,6 +55,7 @@ _ROOM = 256
 _EXPIRE_SECONDS = 10.0
 _TELL_SECONDS = 5.0
 _TRIM_SECONDS = 600.0
+_PRUNE_SECONDS = 3600.0
 _STOPPING_AFTER = 2
 
 Announce = Callable[["Hub", str], Awaitable[None]]
@@ -60,7 +63,7 @@ Announce = Callable[["Hub", str], Awaitable[None]]
 
 
 class Pulse:
-    """Does one thing again and again."""
+    """Does one thing again and again. A store that is full or broken is tried again at the next beat."""
 
     def __init__(self, clock: Clock, seconds: float, beat: Callable[[], Awaitable[None]]) -> None:
         self._clock, self._seconds, self._beat = clock, seconds, beat
@@ -69,7 +72,8 @@ class Pulse:
         """Beat for ever, once after each wait."""
         while True:
             await self._clock.sleep(self._seconds)
-            await self._beat()
+            with suppress(StoreFull, StoreBroken):  # whoever stores meets the same, and is answered
+                await self._beat()
 
 
 class Hub:
@@ -104,6 +108,7 @@ class Hub:
             apply_event=partial(apply_event, self.journal),
             stored=self._live.show_stored,
         )
+        self._pruner = Pruner(store, clock.wall, retention.Options(raw=settings.retention))
         self._page, openapi = Page(), OpenApi()
         gauges: Mapping[str, Callable[[], float]] = {
             "device_streams": lambda: len(self.streams.standing()),
@@ -150,6 +155,7 @@ class Hub:
             Pulse(clock, RENEW_SECONDS, self._renew),
             Pulse(clock, _EXPIRE_SECONDS, self.instructions.expire),
             Pulse(clock, _TRIM_SECONDS, self.journal.trim),
+            Pulse(clock, _PRUNE_SECONDS, self._pruner.prune),
         ):
             await anyio.Event().wait()
         raise AssertionError("a pulse ended")

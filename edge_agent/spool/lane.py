@@ -43,7 +43,7 @@ _CHUNK_BYTES = 2**18
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """What all lanes of a spool share; `changed` is awaited after each call to a lane."""
+    """What all lanes of a spool share; `changed` is awaited after each call that changes what a lane holds."""
 
     dead: Drawer
     worker: Worker
@@ -138,7 +138,6 @@ class Lane:
                 if frames and (room < 0 or len(frames) >= most_frames):
                     break
                 frames.append(frame)
-        await self._given.changed()
         return frames
 
     async def settle(self, settled: Mapping[Identity, Settlement]) -> None:

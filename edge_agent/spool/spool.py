@@ -74,6 +74,7 @@ class Spool:
             for lane in self._lanes.values():
                 await lane.open()
         except BlockingIOError as error:
+            self._offload.release(self._worker)
             raise DeviceError(
                 f"the spool {self._home.folder} is held by another process",
                 hint="stop the other edge-agent, or give this one its own state folder",

@@ -108,6 +108,7 @@ def test_a_repeated_series_costs_the_later_file(tmp_path: Path) -> None:
         (b'a{b="c} 1\n', "x.prom:1: malformed"),
         (b"a one\n", "x.prom:1: malformed"),
         (b"{}\n", "x.prom:1: malformed"),
+        (b'a 1\na{e="", ="y"} 2\n', "x.prom:2: malformed"),
     ],
 )
 def test_a_file_that_never_was_good_is_named(tmp_path: Path, content: bytes, reason: str) -> None:

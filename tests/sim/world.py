@@ -19,6 +19,7 @@ from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -39,6 +40,7 @@ from edge_agent.link.keyfile import GivenKey, Key
 from edge_agent.model.frame import FrameKind
 from edge_agent.model.lamp import Lamp
 from edge_agent.model.ports import Host, TrueTime
+from edge_agent.wire import record
 from edge_agent.wire.batch import Batch, parse, unzip
 from tests.hub.house import House, said
 from tests.sim.clock import SimClock
@@ -69,14 +71,22 @@ class PocketKey:
         return before != self.value
 
 
-class World:
-    """See the module. `sections` are settings of the agent, laid over those of every scene."""
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a scene wants to be different; `pace` is how long one blocking call may take, in seconds."""
 
-    def __init__(
-        self, house: House, line: Line, chance: Random, series: int, sections: Mapping[str, Mapping[str, Any]]
-    ) -> None:
+    series: int
+    root: Path
+    pace: float
+    sections: Mapping[str, Mapping[str, Any]]
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, house: House, line: Line, chance: Random, wishes: "Wishes") -> None:
         self.house, self.line = house, line
-        self._chance, self._series, self._sections = chance, series, sections
+        self._chance, self._wishes = chance, wishes
         self.clock = SimClock(wall=0)
         self.disk = MemoryDisk()
         self.key = PocketKey(house.key)
@@ -85,7 +95,7 @@ class World:
         self._agent: Agent | None = None
         self._task: asyncio.Task[None] | None = None
         self._stop = anyio.Event()
-        self._offload = InlineOffload()
+        self._offload = self._hands()
 
     @property
     def agent(self) -> Agent:
@@ -96,10 +106,9 @@ class World:
     def start(self) -> None:
         """Begin a life on the disk as it is."""
         loaded = load(None, self._flags())
-        self._offload = InlineOffload()
-        ports = Ports(
-            self.clock, self._chance, self.disk, self._offload, Host(Path("/nowhere"), live=False), self._link
-        )
+        self._offload = self._hands()
+        host = Host(self._wishes.root, live=False)
+        ports = Ports(self.clock, self._chance, self.disk, self._offload, host, self._link)
         self._stop = anyio.Event()
         self._agent = Agent(loaded, ports, self.key, Notifier(None), LampBoard(self.clock, self.lamps.append))
         self._task = asyncio.ensure_future(self._agent.run(self._stop))
@@ -155,11 +164,12 @@ class World:
 
     async def batches(self) -> list[Batch]:
         """Every telemetry batch that the hub stores, in the order of its axis times."""
-        query = "SELECT payload FROM frame JOIN payload ON payload.frame = frame.id WHERE kind = ? ORDER BY first, seq"
-        rows = await self.house.hub.store.read(
-            lambda connection: connection.execute(query, (FrameKind.TELEMETRY,)).fetchall()
-        )
-        return [parse(unzip(payload, _MOST_BODY)) for (payload,) in rows]
+        return [parse(body) for body in await self._bodies(FrameKind.TELEMETRY)]
+
+    async def reports(self, kind: str) -> list[Mapping[str, Any]]:
+        """Every report of this type that the hub stores, in order."""
+        records = [record.parse(body).records for body in await self._bodies(FrameKind.REPORTS)]
+        return [one for some in records for one in some if one["type"] == kind]
 
     async def ticks(self) -> Counter[int]:
         """The instants (axis ms) of the wave that the hub stores, and how often each is there."""
@@ -167,6 +177,20 @@ class World:
         return Counter(
             at for batch in batches for track in batch.tracks if track.collector == WAVE for at in track.instants
         )
+
+    async def check_whole(self) -> None:
+        """All that this life sampled is stored, once; no number of any life is missing, held back or lost."""
+        audit, ticks = await self.audit(), await self.ticks()
+        for epoch in audit["epochs"]:
+            assert (epoch["missing"], epoch["held"], epoch["lost"]) == (0, 0, {}), epoch
+        assert set(ticks.values()) == {1}, "no tick is stored twice"
+        own = [epoch["readings"] for epoch in audit["epochs"] if epoch["epoch"] == f"{self.agent.epoch:016x}"]
+        assert own == [self.agent.tally.readings]
+
+    async def _bodies(self, kind: FrameKind) -> list[bytes]:
+        query = "SELECT payload FROM frame JOIN payload ON payload.frame = frame.id WHERE kind = ? ORDER BY first, seq"
+        rows = await self.house.hub.store.read(lambda connection: connection.execute(query, (kind,)).fetchall())
+        return [unzip(payload, _MOST_BODY) for (payload,) in rows]
 
     async def _end(self, kept: MemoryDisk) -> None:
         """Cancel what runs; what it still does on its way out reaches neither the next life's disk nor the hub."""
@@ -192,9 +216,12 @@ class World:
             },
             "state": {"folder": str(STATE), "runtime": str(RUNTIME)},
             "local": {"enabled": False},
-            "collectors": {**{name: {"enabled": False} for name in shelf}, WAVE: {"series": self._series}},
+            "collectors": {**{name: {"enabled": False} for name in shelf}, WAVE: {"series": self._wishes.series}},
         }
-        return flags | {name: {**flags.get(name, {}), **section} for name, section in self._sections.items()}
+        return flags | {name: {**flags.get(name, {}), **section} for name, section in self._wishes.sections.items()}
+
+    def _hands(self) -> InlineOffload:
+        return InlineOffload(self._chance if self._wishes.pace else None, self._wishes.pace)
 
     @asynccontextmanager
     async def _link(self, hub: HubSection, key: Key, time: TrueTime) -> AsyncIterator[SimLink]:
@@ -202,8 +229,10 @@ class World:
 
 
 @asynccontextmanager
-async def world(seed: int = 1, series: int = 8, **sections: Mapping[str, Any]) -> AsyncIterator[World]:
-    """A hub that lives and a device whose agent runs; `sections` are settings, as `seal={"every": "30s"}`."""
+async def world(
+    seed: int = 1, series: int = 8, root: Path = Path("/nowhere"), pace: float = 0.0, **sections: Mapping[str, Any]
+) -> AsyncIterator[World]:
+    """A hub that lives and a device whose agent runs; `sections` are its settings, as `seal={"every": "30s"}`."""
     settings = Settings()
     clock = SimClock(axis="the hub's")
     hub = Hub(settings, clock, Random(f"hub {seed}"), InlineOffload())
@@ -211,7 +240,7 @@ async def world(seed: int = 1, series: int = 8, **sections: Mapping[str, Any]) -
     house = House(hub, clock)
     await house.furnish()
     line = Line(hub.router, Random(f"line {seed}"), settings.limits.body)
-    one = World(house, line, Random(f"device {seed}"), series, sections)
+    one = World(house, line, Random(f"device {seed}"), Wishes(series, root, pace, sections))
     async with running(hub):
         one.start()
         try:

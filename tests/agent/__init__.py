@@ -1,0 +1,1 @@
+"""Tests of the agent as a whole: what only its wiring can get right."""
