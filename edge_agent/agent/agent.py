@@ -126,7 +126,13 @@ class Agent:
                 following: Plan | None = plan
                 while following is not None:
                     beater = Beater(
-                        following.loaded.settings.live, dialect, link, ports.clock, self.lamps, self.tally.latest
+                        following.loaded.settings.live,
+                        dialect,
+                        link,
+                        ports.clock,
+                        self.time,
+                        self.lamps,
+                        self.tally.latest,
                     )
                     following = await self._live(following, pusher, beater, generations, stop)
                 self._notifier.stopping()

@@ -28,9 +28,8 @@ import orjson
 
 from edge_agent.model.frame import Frame, Identity
 from edge_agent.model.http import Answer, Request
-from edge_agent.model.lamp import Lamp
-from edge_agent.model.offers import DialectOffer, Dispatch
-from edge_agent.model.reading import Reading, Tick
+from edge_agent.model.offers import DialectOffer, Dispatch, LiveView
+from edge_agent.model.reading import Reading
 from edge_agent.model.verdict import (
     Delivered,
     Later,
@@ -137,14 +136,14 @@ class Native:
         """The request that fetches the signed config document."""
         return Request("GET", f"{self._device}/config", {"accept": "application/json"})
 
-    def live(self, ticks: Sequence[Tick], lamps: Sequence[Lamp], axis: str, now: int) -> Request:
+    def live(self, view: LiveView) -> Request:
         """The request that shows ticks and lamps as they are now: not stored, lossy."""
         document = {
-            "axis": axis,
-            "now": now,
-            "anchor": None,
-            "ticks": [[tick.collector, tick.at, [_shown(reading) for reading in tick.readings]] for tick in ticks],
-            "lamps": [[lamp.part, lamp.state, lamp.since, lamp.note] for lamp in lamps],
+            "axis": view.axis,
+            "now": view.now,
+            "anchor": None if view.anchor is None else list(view.anchor),
+            "ticks": [[tick.collector, tick.at, [_shown(reading) for reading in tick.readings]] for tick in view.ticks],
+            "lamps": [[lamp.part, lamp.state, lamp.since, lamp.note] for lamp in view.lamps],
         }
         headers = {"content-type": "application/json", "accept": "application/json"}
         return Request("POST", f"{self._device}/live", headers, orjson.dumps(document))

@@ -2,7 +2,7 @@
 
 Each PUT is a new version; the device is told by a `config` event and fetches the newest document. The device has the
 last word: it refuses what its local bounds forbid. How far it came (`offered`, `fetched`, then what it reports:
-`trying confirmed failed unconfirmed refused`) is a `config.state` event. Old versions are kept, ten a device.
+`applied refused`, and of an agent on probation `trying confirmed failed unconfirmed`) is a `config.state` event. Old versions are kept, ten a device.
 """
 
 import sqlite3
@@ -28,7 +28,7 @@ CREATE TABLE IF NOT EXISTS config_document (
 ) WITHOUT ROWID;
 """
 
-_REPORTED = frozenset({"trying", "confirmed", "failed", "unconfirmed", "refused"})
+_REPORTED = frozenset({"applied", "trying", "confirmed", "failed", "unconfirmed", "refused"})
 _KEPT = 10
 _MOST_DETAIL = 2000
 

@@ -5,20 +5,19 @@ one. Secrets are never settings: the hub draws its own and keeps them in its fol
 unless `plain_http` says that something in front of the hub speaks TLS.
 """
 
-import difflib
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, TomlConfigSettingsSource
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import SettingsConfigDict
 
+from edge_agent.kit.sources import Layered, read_sources
 from edge_agent.model.failure import ConfigError
 from edge_agent.model.quantity import Bytes, Seconds
 
 DEFAULT_FILE = Path("/etc/edge-agent/hub.toml")
-_PREFIX = "EDGE_HUB_"
 
 
 class Limits(BaseModel):
@@ -34,10 +33,10 @@ class Limits(BaseModel):
     store: Bytes = 16 * 1024**3
 
 
-class Settings(BaseModel):
+class Settings(Layered):
     """The hub's settings; `clock_error` None says that this machine's clock is not synchronised."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="EDGE_HUB_", env_nested_delimiter="__")
 
     folder: Path = Path("/var/lib/edge-hub")
     host: str = "127.0.0.1"
@@ -61,67 +60,11 @@ class Settings(BaseModel):
         return f"{'https' if self.tls_certificate else 'http'}://{host}:{port}"
 
 
-class _Surroundings(BaseSettings):
-    """Only names the environment's prefix: `EDGE_HUB_LIMITS__BODY` is `limits.body`."""
-
-    model_config = {"env_prefix": _PREFIX, "env_nested_delimiter": "__"}
-
-
 def load(path: Path | None, flags: Mapping[str, Any]) -> Settings:
     """Read and validate; ConfigError tells all that is wrong. `path` None is the standard file, which may be absent."""
-    file = path or (DEFAULT_FILE if DEFAULT_FILE.exists() else None)
-    layers = (_parsed(file) if file else {}, _environment(), flags)
-    values: dict[str, Any] = {}
-    for layer in layers:
-        _lay(values, layer)
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explained(one) for one in error.errors(include_url=False))) from None
+    settings = read_sources(Settings, path, DEFAULT_FILE, {}, flags).validated(Settings)
     _check_door(settings)
     return settings
-
-
-def _parsed(file: Path) -> dict[str, Any]:
-    try:
-        file.open("rb").close()  # the source below takes an absent file for an empty one
-        return dict(TomlConfigSettingsSource(_Surroundings, file).toml_data)
-    except OSError as error:
-        raise ConfigError(f"{file}: {error.strerror}", hint="name a file that this user can read") from None
-    except ValueError as error:
-        raise ConfigError(f"{file}: {error}", hint="this is not TOML") from None
-
-
-def _environment() -> dict[str, Any]:
-    source = EnvSettingsSource(_Surroundings)
-    values: dict[str, Any] = {}
-    for name, value in source.env_vars.items():
-        if not name.startswith(_PREFIX.lower()) or value is None:
-            continue
-        *sections, last = name[len(_PREFIX) :].split("__")
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[last] = value
-    return values
-
-
-def _lay(below: dict[str, Any], above: Mapping[str, Any]) -> None:
-    for name, value in above.items():
-        standing = below.get(name)
-        if isinstance(standing, dict) and isinstance(value, Mapping):
-            _lay(standing, value)
-        else:
-            below[name] = dict(value) if isinstance(value, Mapping) else value
-
-
-def _explained(error: Any) -> str:
-    place = ".".join(str(step) for step in error["loc"])
-    if error["type"] != "extra_forbidden":
-        return f"{place}: {error['msg']}"
-    known = Limits.model_fields if place.startswith("limits.") else Settings.model_fields
-    near = difflib.get_close_matches(str(error["loc"][-1]), list(known), n=1, cutoff=0.0)
-    return f"{place}: there is no such setting; the nearest is {near[0]!r}"
 
 
 def _check_door(settings: Settings) -> None:

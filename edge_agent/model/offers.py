@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from edge_agent.model.anchor import Anchor
 from edge_agent.model.frame import Frame, Holding, Identity
 from edge_agent.model.http import Answer, Request
 from edge_agent.model.lamp import Lamp
@@ -47,6 +48,17 @@ class Dispatch:
     inventory: Sequence[Holding]
 
 
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """What a device shows of itself now: ticks since the last view, lamps, and where its axis stands (ms)."""
+
+    ticks: Sequence[Tick]
+    lamps: Sequence[Lamp]
+    axis: str
+    now: int
+    anchor: Anchor | None
+
+
 class Dialect(Protocol):
     """How one kind of backend is spoken to: pure functions from values to requests and back.
 
@@ -68,7 +80,7 @@ class Dialect(Protocol):
     def config(self) -> Request | None:
         """The request that fetches the signed config document."""
 
-    def live(self, ticks: Sequence[Tick], lamps: Sequence[Lamp], axis: str, now: int) -> Request | None:
+    def live(self, view: LiveView) -> Request | None:
         """The request that shows ticks and lamps as they are now: not stored, lossy."""
 
     def grant(self, key: str) -> Request | None:

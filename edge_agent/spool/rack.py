@@ -3,7 +3,7 @@
 Synchronous: every call is made on the spool's worker, one at a time. The loop may ask for the figures at any time: what
 they are made of is replaced as a whole, never changed in place.
 
-    start       names and sizes only; nothing is opened but the newest segment's first KiB, for the powered-on time
+    start       names and sizes only; but for the first KiB of the newest and of the oldest segment, for their ages
     read        a segment's bytes are scanned when they are first wanted; afterwards only its ranges of unsettled
                 numbers are remembered, and the places of the frames of one segment, the one that is being read
     settle      a segment whose numbers are all settled is unlinked; nothing is synced for it

@@ -19,8 +19,8 @@ import anyio
 
 from edge_agent.model.http import Answer, Unreachable
 from edge_agent.model.lamp import Lamps
-from edge_agent.model.offers import Dialect
-from edge_agent.model.ports import Clock, Link
+from edge_agent.model.offers import Dialect, LiveView
+from edge_agent.model.ports import Clock, Link, TrueTime
 from edge_agent.model.quantity import Bytes, Seconds
 from edge_agent.model.reading import Tick
 
@@ -47,6 +47,7 @@ class Beater:
         dialect: Dialect,
         link: Link,
         clock: Clock,
+        time: TrueTime,
         lamps: Lamps,
         latest: Callable[[], Sequence[Tick]],
     ) -> None:
@@ -54,6 +55,7 @@ class Beater:
         self._dialect = dialect
         self._link = link
         self._clock = clock
+        self._time = time
         self._lamps = lamps
         self._latest = latest
         self._watched_until: int | None = None
@@ -93,7 +95,9 @@ class Beater:
         return ticks
 
     async def _show(self, ticks: Sequence[Tick]) -> None:
-        request = self._dialect.live(ticks, self._lamps.all(), self._clock.axis, self._clock.now())
+        clock = self._clock
+        view = LiveView(ticks, self._lamps.all(), clock.axis, clock.now(), self._time.anchor())
+        request = self._dialect.live(view)
         if request is None:
             return
         if not self._affords(len(request.body)) and ticks:

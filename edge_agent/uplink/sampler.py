@@ -3,7 +3,8 @@
 Beats lie at multiples of a collector's interval on the axis: they never drift, and collectors of one interval share one
 wake-up. After a stall (or a suspend) the beat that is due now is served and the ones before it are counted as missed:
 never a burst. A tick carries the axis time at which its collector was asked, which is the beat or shortly after it.
-A collector whose first beat is far off is also asked at once, so that a new generation soon shows that it works.
+A collector whose first beat is not about to come is also asked at once: a start, or a new generation, shows within
+moments that it works.
 
     stalled   this loop came too late
     hung      the collector did not return in time, or has not returned since; it is not asked again until it did
@@ -30,7 +31,7 @@ from edge_agent.model.offers import Collector
 from edge_agent.model.ports import Clock, Offload, Worker
 from edge_agent.model.reading import Missed, Reading, Tick
 
-_FAR = 2000
+_FAR = 250
 """Milliseconds to the first beat from which on a collector is also asked at once."""
 
 _NUMBERS = frozenset({float, int, NoneType})

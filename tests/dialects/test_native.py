@@ -7,7 +7,7 @@ from edge_agent.dialects.native import OFFER, Native, Options
 from edge_agent.model.frame import Frame, FrameKind, Holding, Identity
 from edge_agent.model.http import Answer, Request
 from edge_agent.model.lamp import Lamp
-from edge_agent.model.offers import Dispatch
+from edge_agent.model.offers import Dispatch, LiveView
 from edge_agent.model.reading import Reading, Tick
 from edge_agent.model.verdict import (
     Delivered,
@@ -230,7 +230,7 @@ def test_ticks_and_lamps_are_shown_live() -> None:
             ),
         )
     ]
-    assert native().live(ticks, [Lamp("hub", "warn", 900, "no answer")], "boot-1.0", 1_500) == Request(
+    assert native().live(LiveView(ticks, [Lamp("hub", "warn", 900, "no answer")], "boot-1.0", 1_500, None)) == Request(
         "POST",
         "/api/v1/devices/car%203%2F%C3%A4/live",
         {"content-type": JSON, "accept": JSON},

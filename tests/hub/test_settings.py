@@ -28,8 +28,8 @@ def test_later_layers_win(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("prot = 1", "prot: there is no such setting; the nearest is 'port'"),
-        ("[limits]\nbodi = 1", "limits.bodi: there is no such setting; the nearest is 'body'"),
+        ("prot = 1", "hub.toml:1: prot: is not a known key (did you mean `port`?)"),
+        ("[limits]\nbodi = 1", "hub.toml:2: limits.bodi: is not a known key (did you mean `body`?)"),
         ("port = 70000", "port:"),
         ('skew_tolerance = "soon"', "skew_tolerance:"),
         ("port = ", "hub.toml"),

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from edge_agent.model.verdict import Settlement
 from edge_agent.spool.losses import losses_in
-from edge_agent.spool.options import MIB, Quota
+from edge_agent.spool.options import MIB, Quota, ReportsQuota
 from tests.sim import loop
 from tests.sim.disk import MemoryDisk
 from tests.spool.site import FOLDER, ROOMY, Site, fill, held, losses, tight
@@ -144,7 +144,7 @@ def test_few_inodes_stop_growth_too() -> None:
 
 def test_losses_outlive_the_segments_of_the_reports_lane() -> None:
     async def scene() -> None:
-        options = replace(tight(30_000), reports=Quota(20_000, 1e6, 0))
+        options = replace(tight(30_000), reports=ReportsQuota(20_000, 1e6, 0))
         site = Site(options=options)
         async with site.opened() as (spool, _lamps):
             frames = await fill(spool.lane("telemetry"), 40, size=3000)

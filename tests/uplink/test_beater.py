@@ -1,7 +1,7 @@
 """Heartbeats and live views against a link that answers as it is told, in virtual time."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,11 +10,12 @@ import pytest
 from edge_agent.kit.scopes import running
 from edge_agent.model.http import Answer, Request, Unreachable
 from edge_agent.model.lamp import Lamp
+from edge_agent.model.offers import LiveView
 from edge_agent.model.reading import Reading, Tick
 from edge_agent.uplink.beater import Beater, Options
 from tests.sim.clock import SimClock
 from tests.sim.loop import run
-from tests.uplink.plain import board, note, state
+from tests.uplink.plain import PlainTime, board, note, state
 
 
 class Door:
@@ -29,12 +30,12 @@ class Door:
         self.weight = 100
         self.in_flight = 0
 
-    def live(self, ticks: Sequence[Tick], lamps: Sequence[Lamp], axis: str, now: int) -> Request | None:
-        assert axis == self._clock.axis
-        assert all(isinstance(lamp, Lamp) for lamp in lamps)
+    def live(self, view: LiveView) -> Request | None:
+        assert view.axis == self._clock.axis
+        assert all(isinstance(lamp, Lamp) for lamp in view.lamps)
         if not self.takes:
             return None
-        self.shown.append((now, [(tick.collector, tick.at) for tick in ticks]))
+        self.shown.append((view.now, [(tick.collector, tick.at) for tick in view.ticks]))
         return Request("POST", "/live", body=bytes(self.weight))
 
     async def exchange(self, request: Request) -> Answer | Unreachable:
@@ -65,7 +66,7 @@ class Scene:
         self.door = Door(self.clock)
         dialect: Any = self.door
         link: Any = self.door
-        self.beater = Beater(Options(**options), dialect, link, self.clock, self.lamps, self.latest)
+        self.beater = Beater(Options(**options), dialect, link, self.clock, PlainTime(), self.lamps, self.latest)
 
     def latest(self) -> list[Tick]:
         at = self.clock.now() // 1000 * 1000

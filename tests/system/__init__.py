@@ -1,0 +1,1 @@
+"""The system: real processes on loopback, as a person starts them."""
