@@ -6,7 +6,7 @@ unexpectedly leaves through the same blocks, sealed, and ends the process.
 """
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import anyio
 
+from edge_agent.agent.deferred import Deferred
 from edge_agent.agent.generations import Generations
 from edge_agent.agent.keywatcher import KeyWatcher
 from edge_agent.agent.machine import Ports
@@ -36,6 +37,7 @@ from edge_agent.link.keyfile import Key
 from edge_agent.link.timekeeper import Timekeeper
 from edge_agent.local.desk import Health
 from edge_agent.local.server import LocalServer
+from edge_agent.model.failure import DeviceError
 from edge_agent.model.frame import LANES
 from edge_agent.model.reading import Missed, Tick
 from edge_agent.model.word import ConfigChanged, Hello, Reset, Signed, Watch, Word
@@ -55,8 +57,17 @@ _GRACE = 5.0
 class Agent:
     """One agent on one machine. `run` lives until `stop` is set; the rest tells how it fares."""
 
-    def __init__(self, loaded: Loaded, ports: Ports, key: Key, notifier: Notifier, lamps: LampBoard) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        ports: Ports,
+        key: Key,
+        notifier: Notifier,
+        lamps: LampBoard,
+        set_log_level: Callable[[str], None],
+    ) -> None:
         self._loaded, self._ports, self._key, self._notifier = loaded, ports, key, notifier
+        self._set_log_level = set_log_level
         self.lamps = lamps
         self.tally = Tally(ports.clock)
         self.time = Timekeeper(ports.clock)
@@ -77,6 +88,8 @@ class Agent:
         self.plan: Plan | None = None
         self.pusher: Pusher | None = None
         self._sealer: Sealer | None = None
+        self._sealed_before = 0
+        self._begun = anyio.Event()
         self._beater: Beater | None = None
 
     async def run(self, stop: anyio.Event) -> None:
@@ -122,7 +135,7 @@ class Agent:
                 partial(self._hear, dispatcher, generations),
             )
             watcher = KeyWatcher(self._key, ports.clock, partial(_retry_key, pusher, listener))
-            async with running(*self._local(), listener, dispatcher, generations, watcher):
+            async with running(*self._after_first_tick(*self._local(), listener, dispatcher, generations, watcher)):
                 following: Plan | None = plan
                 while following is not None:
                     beater = Beater(
@@ -144,6 +157,7 @@ class Agent:
         """One generation; the next plan, or None to stop."""
         ports = self._ports
         self.plan, self._beater = plan, beater
+        self._set_log_level(plan.loaded.settings.log.level)
         self._sealer = sealer = Sealer(
             plan.loaded.settings.seal,
             self.buffers["telemetry"],
@@ -156,9 +170,11 @@ class Agent:
         )
         await sealer.recover()
         sampler = Sampler(plan.schedules, ports.clock, ports.offload, self.lamps, self._take, self._miss)
-        async with running(pusher, beater), sealer, running(sampler):
+        async with running(*self._after_first_tick(pusher, beater)), sealer, running(sampler):
             following = await _next(generations, stop)
-        return following  # noqa: RET504 - to a type checker the blocks may swallow what is raised inside
+        self._sealed_before += sealer.bytes_sealed
+        self._sealer = None
+        return following
 
     @property
     def epoch(self) -> int:
@@ -167,7 +183,8 @@ class Agent:
 
     async def flush(self) -> Mapping[str, Any]:
         """Seal what is open and push at once; one of the tools of handlers."""
-        assert self._sealer is not None and self.pusher is not None, "handlers run while a generation does"  # noqa: PT018 - one state
+        if self._sealer is None or self.pusher is None:
+            raise DeviceError("there is no open batch just now", hint="a new config begins, or the agent stops; again")
         sealed = await self._sealer.flush()
         self.pusher.nudge()
         return sealed
@@ -201,13 +218,24 @@ class Agent:
             tally=self.tally,
             buffers=self.buffers,
             progress=self.pusher.progress if self.pusher else None,
-            sealed_bytes=0,
+            sealed_bytes=self._sealed_before + (self._sealer.bytes_sealed if self._sealer else 0),
         )
+
+    def _after_first_tick(self, *parts: Part) -> list[Part]:
+        return [Deferred(part, self._begun) for part in parts]
 
     def _take(self, tick: Tick) -> None:
         assert self._sealer is not None, "the sampler runs inside the sealer's block"
         self.tally.take(tick)
         self._sealer.take(tick)
+        self._begun.set()
+
+    def _take_given(self, tick: Tick) -> bool:
+        """Take what a program on this device handed over; False while no batch can be open."""
+        if self._sealer is None:
+            return False
+        self._take(tick)
+        return True
 
     def _miss(self, missed: Missed) -> None:
         assert self._sealer is not None, "the sampler runs inside the sealer's block"
@@ -223,8 +251,8 @@ class Agent:
                 if self.pusher is not None:
                     self.pusher.nudge()
             case Watch(seconds):
-                assert self._beater is not None, "the listener runs while a generation does"
-                self._beater.watch(seconds)
+                if self._beater is not None:
+                    self._beater.watch(seconds)
             case _:
                 pass  # the listener itself acts on the rest
 
@@ -259,7 +287,7 @@ class Agent:
                     self.health,
                     self.ready,
                     record_event,
-                    self._take,
+                    self._take_given,
                 )
             )
         return parts

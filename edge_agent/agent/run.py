@@ -1,7 +1,6 @@
 """Running an agent as a process: real ports, signals, logs, the service manager."""
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from edge_agent.agent.logs import configure_logs, log_lamp
 from edge_agent.agent.machine import Ports, real_ports
 from edge_agent.config.load import Loaded
 from edge_agent.kit.lamps import LampBoard
-from edge_agent.kit.notify import Notifier
+from edge_agent.kit.notify import service_notifier
 from edge_agent.link.keyfile import KeyFile
 from edge_agent.model.failure import ConfigError
 
@@ -32,7 +31,7 @@ def make_agent(loaded: Loaded, ports: Ports) -> Agent:
         raise ConfigError("hub.key_file: no key file is named", hint="set key_file under [hub], a file of mode 0600")
     key = KeyFile(hub.key_file, credential=loaded.sources.origin(("hub", "key_file")) == "system")
     lamps = LampBoard(ports.clock, log_lamp)
-    return Agent(loaded, ports, key, Notifier(os.environ.get("NOTIFY_SOCKET")), lamps)
+    return Agent(loaded, ports, key, service_notifier(), lamps, configure_logs)
 
 
 async def _run(agent: Agent) -> None:

@@ -3,7 +3,6 @@
 Ages are seconds, sizes bytes, `now` and `offset` ms of the axis. No secret is in reach of this module.
 """
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -12,6 +11,7 @@ from edge_agent.agent.cost import own_cost
 from edge_agent.agent.plan import Plan
 from edge_agent.agent.tally import Tally
 from edge_agent.config.load import Loaded
+from edge_agent.kit.notify import logs_to_journal
 from edge_agent.model.buffers import Buffer, Depth
 from edge_agent.model.frame import LaneName
 from edge_agent.model.lamp import Lamps
@@ -60,7 +60,7 @@ def status_of(
         "push": _push(progress, now),
         "clock": _clock(clock, time, now),
         "cost": asdict(own_cost()),
-        "logs": "journalctl --unit edge-agent" if "JOURNAL_STREAM" in os.environ else "standard error",
+        "logs": "journalctl --unit edge-agent" if logs_to_journal() else "standard error",
     }
 
 

@@ -73,12 +73,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 async def _serve(settings: Settings, told: argparse.Namespace) -> None:
-    stop = anyio.Event()
+    serving = anyio.CancelScope()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, serving.cancel)
     if told.until_stdin_ends:
-        loop.add_reader(sys.stdin.fileno(), _end, loop, stop)
+        loop.add_reader(sys.stdin.fileno(), _end, loop, serving)
 
     async def announce(hub: Hub, address: str) -> None:
         for wish in told.provision:
@@ -93,16 +93,14 @@ async def _serve(settings: Settings, told: argparse.Namespace) -> None:
         else:
             print(f"hub      {address}\nlogin    run `edge-agent hub token` for a link", flush=True)
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(serve, settings, SystemClock(), system_chance(), Threads(), announce)
-        await stop.wait()
-        group.cancel_scope.cancel()
+    with serving:
+        await serve(settings, SystemClock(), system_chance(), Threads(), announce)
 
 
-def _end(loop: asyncio.AbstractEventLoop, stop: anyio.Event) -> None:
+def _end(loop: asyncio.AbstractEventLoop, serving: anyio.CancelScope) -> None:
     if not os.read(sys.stdin.fileno(), 1024):
         loop.remove_reader(sys.stdin.fileno())
-        stop.set()
+        serving.cancel()
 
 
 async def _provision(hub: Hub, wish: str) -> None:

@@ -134,6 +134,7 @@ def _settings(wishes: Wishes, hub: HubChild, device: str) -> Loaded:
             "trust": {hub.key_id: trusted},
             "state": {"folder": str(home / "state")},
             "local": {"port": wishes.local_port},
+            "log": {"level": "warning"},
         },
     )
 

@@ -2,7 +2,8 @@
 
 Each PUT is a new version; the device is told by a `config` event and fetches the newest document. The device has the
 last word: it refuses what its local bounds forbid. How far it came (`offered`, `fetched`, then what it reports:
-`applied refused`, and of an agent on probation `trying confirmed failed unconfirmed`) is a `config.state` event. Old versions are kept, ten a device.
+`applied refused`, and of an agent on probation `trying confirmed failed unconfirmed`) is a `config.state` event. Old
+versions are kept, ten a device.
 """
 
 import sqlite3

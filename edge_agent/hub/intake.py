@@ -1,7 +1,8 @@
 """Intake: `POST /api/v1/telemetry`, from headers and bytes to what is stored and what is answered.
 
-The frames are opened and checked on a worker's thread, so that the loop stays free, then stored with all that came with
-them in one transaction (`store.deposit`). The answer comes after COMMIT and names every frame that is settled:
+The frames are opened and checked (`parcels`), then stored with all that came with them in one transaction, which they
+share with whatever else waits then (`store.deposit`). The answer comes after COMMIT and names each frame that is
+settled:
 
     {"results": [{"epoch": "<16 hex>", "seq": n, "status": "stored|duplicate|rejected", "code"?}], "hub_time": ms}
 
@@ -12,14 +13,13 @@ frame whose number holds other bytes is answered 409. Malformed, StoreFull and S
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import orjson
 
 from edge_agent.hub import timeline
 from edge_agent.hub.exchange import Ask, Reply
-from edge_agent.hub.parcels import Parcel, unpack
+from edge_agent.hub.parcels import Opener, Parcel
 from edge_agent.hub.store import Store, dedupe, deposit, frames
 from edge_agent.model.frame import Identity
 from edge_agent.model.ports import Worker
@@ -43,9 +43,9 @@ class Options:
 class Intake:
     """Takes what devices send.
 
-    `now` is the hub's Unix ms; frames are opened on `opener`, a worker whose life is the wiring's. `apply_report` and
-    `apply_event` take each new record of their lanes (losses are kept here) within the transaction; `stored` is told
-    each new parcel after COMMIT, in order, and must return at once.
+    `now` is the hub's Unix ms; what is heavy is opened on `opener`, a worker whose life is the wiring's. `apply_report`
+    and `apply_event` take each new record of their lanes (losses are kept here) within the transaction; `stored` is
+    told each new parcel after COMMIT, in order, and must return at once.
     """
 
     def __init__(
@@ -59,11 +59,10 @@ class Intake:
         apply_event: deposit.Apply,
         stored: Callable[[str, Parcel], None],
     ) -> None:
-        self._store, self._now, self._opener = store, now, opener
+        self._store, self._now, self._opener, self._stored = store, now, Opener(opener), stored
         self._tolerance = round(options.skew_tolerance * 1000)
-        self._limits = deposit.Limits(round(options.touch_every * 1000), options.most_series)
-        self._apply_report, self._apply_event, self._stored = apply_report, apply_event, stored
-        self._known: dict[str, deposit.Known] = {}
+        limits = deposit.Limits(round(options.touch_every * 1000), options.most_series)
+        self._depositor = deposit.Depositor(limits, apply_report, apply_event)
 
     async def telemetry(self, ask: Ask) -> Reply | Problem:
         """Store what a device sends; Malformed when the request cannot be read, StoreFull when there is no room."""
@@ -73,18 +72,9 @@ class Intake:
             return skewed
         clocks = headers.parse_clocks(given.get(headers.CLOCK, ""))
         inventory = headers.parse_inventory(given.get(headers.SPOOL, ""))
-        parcels = await self._opener.run(unpack, ask.request)
-        receipt = await self._store.write(
-            partial(
-                deposit.store,
-                deposit=deposit.Deposit(device, parcels, inventory, clocks, ask.received_at),
-                known=self._known.get(device, deposit.Known()),
-                limits=self._limits,
-                apply_report=self._apply_report,
-                apply_event=self._apply_event,
-            )
-        )
-        self._known[device] = receipt.known
+        parcels = await self._opener.open(ask.request)
+        brought = deposit.Deposit(device, parcels, inventory, clocks, ask.received_at)
+        receipt = await self._store.enter(self._depositor, brought)
         for parcel in receipt.fresh:
             self._stored(device, parcel)
         if len(parcels) == 1 and receipt.settled[0].code == "identity_conflict":

@@ -5,6 +5,9 @@ works: its identity is its members `epoch` (hex) and `seq`, else the SHA-256 of 
 condemns the request. A frame that is whole but says nonsense is refused by itself, with a code, so that the others are
 stored.
 
+A request that is light, as most are, is opened at once: a thread would cost more than the opening. What is larger, or
+unpacks to more than it seems to, goes to a worker, so that the loop stays free.
+
 Bounds: a payload unpacks to at most 16 MiB. Of a request at most 800 frames are opened, and none more once 64 MiB were
 unpacked: the rest gets no result and comes again. So the reply stays within what a device reads, and one
 request's work stays bounded whatever its payloads hide.
@@ -14,6 +17,7 @@ import gzip
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,16 +26,21 @@ import orjson
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import LANES, Frame, FrameKind, Identity, Loss, Range
 from edge_agent.model.http import Request
-from edge_agent.wire.batch import Survey, survey, unzip
+from edge_agent.model.ports import Worker
+from edge_agent.wire.batch import Survey, unzip
 from edge_agent.wire.frame import split
 from edge_agent.wire.record import Records, parse
+from edge_agent.wire.survey import Surveyor
 
 FRAMES = "application/vnd.edge.frames"
 JSON = "application/json"
 
 MOST_UNPACKED = 16 * 2**20
-MOST_UNPACKED_TOGETHER = 64 * 2**20
+_MOST_UNPACKED_TOGETHER = 64 * 2**20
 MOST_FRAMES = 800
+
+_LIGHT = 32 * 2**10
+_LIGHT_UNPACKED = 128 * 2**10
 
 _NUMBERS = 2**63 - 1
 _TIMES = 2**53
@@ -70,70 +79,105 @@ class Parcel:
         return self.content.readings if isinstance(self.content, Survey) else 0
 
 
-def unpack(request: Request) -> list[Parcel]:
-    """The parcels of a request; Malformed when the request as a whole cannot be read."""
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    coding = request.headers.get("content-encoding", "").strip().lower() or "identity"
-    if kind == FRAMES and coding == "identity":
-        return _frames(request.body)
-    if kind == JSON and coding in {"identity", "gzip"}:
-        return [_batch(unzip(request.body, MOST_UNPACKED) if coding == "gzip" else request.body)]
-    raise Malformed(
-        "unsupported_media_type", f"send {FRAMES} as it is, or {JSON}, plain or gzipped", field="content-type"
-    )
+class Opener:
+    """Opens requests, heavy ones on the worker."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+        self._light = _Bench(Surveyor(), _LIGHT_UNPACKED, _LIGHT_UNPACKED)
+        self._heavy = _Bench(Surveyor(), MOST_UNPACKED, _MOST_UNPACKED_TOGETHER)
+
+    async def open(self, request: Request) -> list[Parcel]:
+        """The parcels of a request; Malformed when the request as a whole cannot be read."""
+        if len(request.body) <= _LIGHT:
+            with suppress(_Heavy):
+                return self._light.open(request)
+        return await self._worker.run(self._heavy.open, request)
 
 
-def _frames(body: bytes) -> list[Parcel]:
-    frames = split(body)
-    if not frames:
-        raise Malformed("frame_truncated", "the body holds no frame", field="frames[0]")
-    parcels: list[Parcel] = []
-    unpacked = 0
-    for frame in frames[:MOST_FRAMES]:
+class _Heavy(Exception):  # noqa: N818 - a name for what is lifted
+    """It unpacks to more than may be opened at once."""
+
+
+class _Bench:
+    """Where requests are opened: one for each thread, since a surveyor is for one.
+
+    A payload unpacks to at most so many bytes, and no more are opened once those of a request passed `together`.
+    """
+
+    def __init__(self, surveyor: Surveyor, most: int, together: int) -> None:
+        self._surveyor, self._most, self._together = surveyor, most, together
+
+    def open(self, request: Request) -> list[Parcel]:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        coding = request.headers.get("content-encoding", "").strip().lower() or "identity"
+        if kind == FRAMES and coding == "identity":
+            return self._frames(request.body)
+        if kind == JSON and coding in {"identity", "gzip"}:
+            return [self._batch(self._unzipped(request.body) if coding == "gzip" else request.body)]
+        raise Malformed(
+            "unsupported_media_type", f"send {FRAMES} as it is, or {JSON}, plain or gzipped", field="content-type"
+        )
+
+    def _unzipped(self, payload: bytes) -> bytes:
         try:
-            content = unzip(frame.payload, MOST_UNPACKED)
-            unpacked += len(content)
-            parcels.append(_opened(frame, content))
+            return unzip(payload, self._most)
         except Malformed as fault:
-            unpacked += MOST_UNPACKED if fault.code == "too_large" else 0
-            parcels.append(Parcel(frame, fault=fault))
-        if unpacked > MOST_UNPACKED_TOGETHER:
-            break
-    return parcels
+            if fault.code == "too_large" and self._most < MOST_UNPACKED:
+                raise _Heavy from None
+            raise
 
+    def _frames(self, body: bytes) -> list[Parcel]:
+        frames = split(body)
+        if not frames:
+            raise Malformed("frame_truncated", "the body holds no frame", field="frames[0]")
+        parcels: list[Parcel] = []
+        unpacked = 0
+        for frame in frames[:MOST_FRAMES]:
+            try:
+                content = self._unzipped(frame.payload)
+                unpacked += len(content)
+                parcels.append(self._opened(frame, content))
+            except Malformed as fault:
+                unpacked += MOST_UNPACKED if fault.code == "too_large" else 0
+                parcels.append(Parcel(frame, fault=fault))
+            if unpacked > self._together:
+                if self._most < MOST_UNPACKED:
+                    raise _Heavy
+                break
+        return parcels
 
-def _opened(frame: Frame, body: bytes) -> Parcel:
-    if frame.identity.seq >= _NUMBERS or abs(frame.sealed_at) > _TIMES:
-        raise Malformed("bad_batch", "the frame's number or time is out of range")
-    if frame.kind == FrameKind.TELEMETRY:
-        return Parcel(frame, survey(body))
-    if frame.kind not in _RECORD_KINDS:
-        raise Malformed("unsupported_version", f"frames of kind {frame.kind} are not known here")
-    content = parse(body)
-    if frame.kind != FrameKind.REPORTS:
-        return Parcel(frame, content)
-    losses = tuple(
-        _loss(record, f"records[{index}]")
-        for index, record in enumerate(content.records)
-        if record.get("type") == "loss"
-    )
-    return Parcel(frame, content, losses)
+    def _opened(self, frame: Frame, body: bytes) -> Parcel:
+        if frame.identity.seq >= _NUMBERS or abs(frame.sealed_at) > _TIMES:
+            raise Malformed("bad_batch", "the frame's number or time is out of range")
+        if frame.kind == FrameKind.TELEMETRY:
+            return Parcel(frame, self._surveyor.survey(body))
+        if frame.kind not in _RECORD_KINDS:
+            raise Malformed("unsupported_version", f"frames of kind {frame.kind} are not known here")
+        content = parse(body)
+        if frame.kind != FrameKind.REPORTS:
+            return Parcel(frame, content)
+        losses = tuple(
+            _loss(record, f"records[{index}]")
+            for index, record in enumerate(content.records)
+            if record.get("type") == "loss"
+        )
+        return Parcel(frame, content, losses)
 
-
-def _batch(body: bytes) -> Parcel:
-    content = survey(body)
-    document = orjson.loads(body)
-    epoch, seq = document.get("epoch"), document.get("seq")
-    if epoch is None and seq is None:
-        identity = Identity(int.from_bytes(hashlib.sha256(body).digest()[:8], "big") & _NUMBERS, 0)
-    else:
-        if not isinstance(epoch, str) or _EPOCH.fullmatch(epoch) is None or int(epoch, 16) > _NUMBERS:
-            raise Malformed("bad_batch", "epoch must be up to 63 bits in lower-case hex", field="epoch")
-        if type(seq) is not int or not 0 <= seq < _NUMBERS:
-            raise Malformed("bad_batch", "seq must be an integer from 0", field="seq")
-        identity = Identity(int(epoch, 16), seq)
-    payload = gzip.compress(body, _GZIP_LEVEL, mtime=0)
-    return Parcel(Frame(FrameKind.TELEMETRY, identity, content.last or 0, payload), content, body=body)
+    def _batch(self, body: bytes) -> Parcel:
+        content = self._surveyor.survey(body)
+        document = orjson.loads(body)
+        epoch, seq = document.get("epoch"), document.get("seq")
+        if epoch is None and seq is None:
+            identity = Identity(int.from_bytes(hashlib.sha256(body).digest()[:8], "big") & _NUMBERS, 0)
+        else:
+            if not isinstance(epoch, str) or _EPOCH.fullmatch(epoch) is None or int(epoch, 16) > _NUMBERS:
+                raise Malformed("bad_batch", "epoch must be up to 63 bits in lower-case hex", field="epoch")
+            if type(seq) is not int or not 0 <= seq < _NUMBERS:
+                raise Malformed("bad_batch", "seq must be an integer from 0", field="seq")
+            identity = Identity(int(epoch, 16), seq)
+        payload = gzip.compress(body, _GZIP_LEVEL, mtime=0)
+        return Parcel(Frame(FrameKind.TELEMETRY, identity, content.last or 0, payload), content, body=body)
 
 
 def _loss(record: Mapping[str, Any], field: str) -> Loss:

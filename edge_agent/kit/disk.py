@@ -9,6 +9,7 @@ that `.new` file behind; the next `replace` of the same name takes it over.
 Not handled: two writers of one path (whoever holds the lock is alone), and undoing a move of a folder.
 """
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
@@ -158,7 +159,7 @@ class _SystemFile:
 
     def _opened(self) -> int:
         if self._descriptor is None:
-            raise OSError(9, "the file is closed")
+            raise OSError(errno.EBADF, "the file is closed")
         return self._descriptor
 
 

@@ -6,8 +6,19 @@ message that cannot be delivered is dropped at once: the service manager has its
 Not handled: passing descriptors, addresses of virtual machines (`vsock:`).
 """
 
+import os
 import socket
 from contextlib import suppress
+
+
+def service_notifier() -> "Notifier":
+    """The notifier of the service manager that the environment names."""
+    return Notifier(os.environ.get("NOTIFY_SOCKET"))
+
+
+def logs_to_journal() -> bool:
+    """Whether standard error goes to systemd's journal."""
+    return "JOURNAL_STREAM" in os.environ
 
 
 class Notifier:

@@ -66,7 +66,7 @@ class Sources:
     health: Callable[[], Health]
     ready: Callable[[], Health]
     record_event: Callable[[str, Mapping[str, Any]], Awaitable[bool]]
-    take: Callable[[Tick], None]
+    take: Callable[[Tick], bool]
 
 
 class Desk:
@@ -105,13 +105,14 @@ class Desk:
         tick = self._intake.tick(body)
         if isinstance(tick, Problem):
             return refuse(tick)
-        self._sources.take(tick)
+        if not self._sources.take(tick):
+            return refuse(Problem(503, "unavailable", "Not just now", "a new config begins, or the agent stops; again"))
         return Reply(202, _JSON, orjson.dumps({"at": tick.at}))
 
 
 def refuse(wrong: Problem) -> Reply:
     """The reply that states a problem."""
-    headers = {"retry-after": "1"} if wrong.code == "rate_limited" else {}
+    headers = {"retry-after": "1"} if wrong.code in {"rate_limited", "unavailable"} else {}
     return Reply(wrong.status, problem.CONTENT_TYPE, wrong.body(), headers)
 
 

@@ -67,7 +67,7 @@ class LocalServer:
         health: Callable[[], Health],
         ready: Callable[[], Health],
         record_event: Callable[[str, Mapping[str, Any]], Awaitable[bool]],
-        take: Callable[[Tick], None],
+        take: Callable[[Tick], bool],
     ) -> None:
         self._options = options
         caps = Caps(options.events_per_second, options.readings_per_second, options.max_series)

@@ -119,6 +119,8 @@ class Sealer:
         self._life: AbstractAsyncContextManager[None] | None = None
         self.readings_sealed = 0
         """Readings with a value in the batches that the buffer took."""
+        self.bytes_sealed = 0
+        """Bytes of their frames' payloads."""
         self.batches = 0
         """Batches that the buffer took."""
 
@@ -250,6 +252,7 @@ class Sealer:
                     self._lamps.light("sealer", "fail", f"the buffer did not answer; {batch.file.path} has the batch")
                     continue
                 self.batches += 1
+                self.bytes_sealed += len(batch.frame.payload)
                 self.readings_sealed += batch.readings
                 self._settle(batch.file, durable=durable)
 

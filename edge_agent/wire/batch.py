@@ -15,7 +15,7 @@ Frames, identities and signatures are not known here; neither is what the hub do
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,6 +209,14 @@ def read_head(document: Mapping[str, Any]) -> Head:
     return Head(axis, Anchor(*anchor), resource)
 
 
+def read_stat(stat: Any) -> dict[str, Any]:
+    """The free JSON object of a batch, checked; empty when it has none."""
+    found = _or_empty(stat)
+    if type(found) is not dict or not is_shallow(found):
+        refuse("stat", f"must be an object, nested at most {MOST_DEPTH} deep")
+    return found
+
+
 def is_shallow(value: object, most: int = MOST_DEPTH) -> bool:
     """Whether free JSON is nested at most so deep."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -220,17 +228,19 @@ def _or_empty(value: Any) -> Any:
 
 
 def _surveyed(document: Mapping[str, Any]) -> Survey:
-    head = read_head(document)
-    tracks, stat = document.get("tracks"), _or_empty(document.get("stat"))
+    head, tracks = read_head(document), document.get("tracks")
     if type(tracks) is not list or len(tracks) > MOST_TRACKS:
         refuse("tracks", f"must be a list of up to {MOST_TRACKS} tracks")
-    if type(stat) is not dict or not is_shallow(stat):
-        refuse("stat", f"must be an object, nested at most {MOST_DEPTH} deep")
-    outlines: list[Outline] = []
+    stat = read_stat(document.get("stat"))
+    return summed(head, (outline(track, f"tracks[{index}]") for index, track in enumerate(tracks)), stat)
+
+
+def summed(head: Head, outlines: Iterable[Outline], stat: Mapping[str, Any]) -> Survey:
+    """The survey of a batch from those of its tracks, which together must stay within what a batch may hold."""
+    tracks: list[Outline] = []
     series = cells = 0
-    for index, track in enumerate(tracks):
-        known = outline(track, f"tracks[{index}]")
-        outlines.append(known)
+    for known in outlines:
+        tracks.append(known)
         series += len(known.series)
         cells += len(known.series) * known.ticks
         if series > MOST_SERIES or cells > MOST_CELLS:
@@ -239,9 +249,9 @@ def _surveyed(document: Mapping[str, Any]) -> Survey:
         head.axis,
         head.anchor,
         head.resource,
-        tuple(outlines),
+        tuple(tracks),
         stat,
-        min((known.first for known in outlines), default=None),
-        max((known.last for known in outlines), default=None),
-        sum(known.readings for known in outlines),
+        min((known.first for known in tracks), default=None),
+        max((known.last for known in tracks), default=None),
+        sum(known.readings for known in tracks),
     )

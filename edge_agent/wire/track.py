@@ -54,7 +54,10 @@ class Gap(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """What a track holds, without its values: `first` and `last` are axis ms, `readings` counts values."""
+    """What a track holds, without its values: `first` and `last` are axis ms, `readings` counts values.
+
+    `fingerprint` tells one list of series from another, within the life of a process.
+    """
 
     collector: str
     first: int
@@ -62,6 +65,7 @@ class Outline:
     ticks: int
     readings: int
     series: tuple[Series, ...]
+    fingerprint: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,19 +117,14 @@ def outline(track: Any, field: str) -> Outline:
     """Check a track, whose path is `field`, to its last cell, and say what it holds."""
     if type(track) is not dict:
         refuse(field, "must be an object")
-    collector, first, steps = track.get("collector"), track.get("t0"), track.get("dt")
-    if not is_name(collector):
-        refuse(f"{field}.collector", f"must be a name of up to {MOST_NAME} characters")
-    if type(steps) is not list or not 0 < len(steps) <= MOST_TICKS:
-        refuse(f"{field}.dt", f"must be a list of 1 to {MOST_TICKS} instants")
-    if set(map(type, steps)) != {int} or steps[0] != 0 or min(steps) < 0:
-        refuse(f"{field}.dt", "must be 0 and then integers that are not negative")
-    if not is_time(first) or not is_time(first + sum(steps)):
-        refuse(f"{field}.t0", "must be axis milliseconds, as must be all that follow from it")
-    series = _check_series(track.get("series"), f"{field}.series")
+    collector: Any = track.get("collector")
+    first: Any = track.get("t0")
+    steps: Any = track.get("dt")
+    last = check_instants(collector, first, steps, field)
+    series = check_series(track.get("series"), f"{field}.series")
     readings = _check_rows(track.get("rows"), series, len(steps), f"{field}.rows")
-    _check_gaps(track.get("gaps"), len(series), len(steps), f"{field}.gaps")
-    return Outline(collector, first, first + sum(steps), len(steps), readings, series)
+    check_gaps(track.get("gaps"), len(series), len(steps), f"{field}.gaps")
+    return Outline(collector, first, last, len(steps), readings, series, hash(series))
 
 
 def realise(track: Mapping[str, Any], known: Outline) -> Track:
@@ -148,13 +147,43 @@ def fits(series: Series) -> bool:
     )
 
 
-def _check_series(series: Any, field: str) -> tuple[Series, ...]:
+def check_instants(collector: Any, first: Any, steps: Any, field: str) -> int:
+    """Check whose track it is and when its instants are; the axis ms of the last one."""
+    if not is_name(collector):
+        refuse(f"{field}.collector", f"must be a name of up to {MOST_NAME} characters")
+    if type(steps) is not list or not 0 < len(steps) <= MOST_TICKS:
+        refuse(f"{field}.dt", f"must be a list of 1 to {MOST_TICKS} instants")
+    if set(map(type, steps)) != {int} or steps[0] != 0 or min(steps) < 0:
+        refuse(f"{field}.dt", "must be 0 and then integers that are not negative")
+    if not is_time(first) or not is_time(first + sum(steps)):
+        refuse(f"{field}.t0", "must be axis milliseconds, as must be all that follow from it")
+    return first + sum(steps)
+
+
+def check_series(series: Any, field: str) -> tuple[Series, ...]:
+    """The series of a track, checked."""
     if type(series) is not list or len(series) > MOST_SERIES:
         refuse(field, f"must be a list of up to {MOST_SERIES} series")
     known = tuple(_series(parts, f"{field}[{index}]") for index, parts in enumerate(series))
     if len(set(known)) < len(known):
         refuse(field, "must be distinct")
     return known
+
+
+def check_gaps(gaps: Any, series: int, ticks: int, field: str) -> None:
+    """Check the gaps of a track with so many series and instants."""
+    if gaps is None:
+        return
+    if type(gaps) is not list or len(gaps) > series * ticks:
+        refuse(field, "must be a list of at most one gap a cell")
+    for index, gap in enumerate(gaps):
+        if type(gap) is not list or len(gap) != _GAP_PARTS:
+            refuse(f"{field}[{index}]", "must be [series, from, to, reason]")
+        which, start, stop, reason = gap
+        if not type(which) is type(start) is type(stop) is int or not is_text(reason):
+            refuse(f"{field}[{index}]", "must be three integers and a string")
+        if not (0 <= which < series and 0 <= start < stop <= ticks):
+            refuse(f"{field}[{index}]", "must lie within the rows")
 
 
 def _series(parts: Any, field: str) -> Series:
@@ -203,21 +232,6 @@ def _adds_up(deltas: list[int]) -> bool:
     # Nearly every row is cleared by its extremes; only one that might overflow is added up.
     low, high = min(deltas), max(deltas)
     return max(high, -low) * len(deltas) < _SUM or max(map(abs, accumulate(deltas))) < _SUM
-
-
-def _check_gaps(gaps: Any, series: int, ticks: int, field: str) -> None:
-    if gaps is None:
-        return
-    if type(gaps) is not list or len(gaps) > series * ticks:
-        refuse(field, "must be a list of at most one gap a cell")
-    for index, gap in enumerate(gaps):
-        if type(gap) is not list or len(gap) != _GAP_PARTS:
-            refuse(f"{field}[{index}]", "must be [series, from, to, reason]")
-        which, start, stop, reason = gap
-        if not type(which) is type(start) is type(stop) is int or not is_text(reason):
-            refuse(f"{field}[{index}]", "must be three integers and a string")
-        if not (0 <= which < series and 0 <= start < stop <= ticks):
-            refuse(f"{field}[{index}]", "must lie within the rows")
 
 
 def _values(row: list[Any], digits: int | None) -> list[float | None]:

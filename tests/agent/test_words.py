@@ -60,9 +60,10 @@ def test_a_flush_seals_and_pushes_at_once() -> None:
             await one.passes(2)
             found = await state(one, asked)
             assert found["state"] == "done", found
-            assert found["result"]["readings"] == 60 * 8
+            sampled = one.agent.tally.readings - 2 * 8
+            assert found["result"]["readings"] == sampled >= 60 * 8
             assert found["result"]["durable"] is True
-            assert (await one.audit())["readings"] == 60 * 8
+            assert (await one.audit())["readings"] == sampled
             await one.stop()
             await one.check_whole()
 

@@ -1,9 +1,9 @@
 """What an agent costs at 1 Hz on a moving tree: two at the same time, which differ only in how often they seal.
 
-The window begins once the slower one has sealed for the first time. Processor time and switches are of the window; flash
-is counted from seal to seal, since it is written then; wire is all that was pushed since the start, over all readings
-that the hub's audit says are stored. Bodies of requests count as wire, HTTP heads and heartbeats do not. Asking an
-agent for its status costs it something, so it is asked once, after the window.
+The window begins once the slower one has sealed for the first time. Processor time and switches are of the window;
+flash is counted from seal to seal, since it is written then; wire is all that was pushed since the start, over all
+readings that the hub's audit says are stored. Bodies of requests count as wire, HTTP heads and heartbeats do not.
+Asking an agent for its status costs it something, so it is asked once, after the window.
 """
 
 import time
@@ -22,6 +22,7 @@ _USS = Goal("at most", 48)
 _WIRE = {10.0: Goal("at most", 2), 60.0: Goal("at most", 1)}
 _FLASH = {60.0: Goal("at most", 1.6)}
 _POLL = 0.5
+_SETTLED = 3.0
 _TOP = 14
 
 
@@ -137,6 +138,8 @@ def _profile(place: Place, sheet: Sheet, hub: HubProcess, wish: Wish, plan: Plan
     file = wish.state / "profile"
     agent = start_agent(place, hub, wish, {}, profile=file)
     wait_until_it_serves(agent.child, agent.port)
+    time.sleep(_SETTLED)
+    agent.child.nudge()
     time.sleep(plan.profile)
     agent.child.end()
-    sheet.footnote(f"Where the agent's time goes (cProfile of a start and {plan.profile:.0f} s)", top(file, _TOP))
+    sheet.footnote(f"Where the agent's time goes (cProfile of {plan.profile:.0f} s)", top(file, _TOP))

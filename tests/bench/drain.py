@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge_agent.dialects.native import OFFER, Options as NativeOptions
+from edge_agent.dialects.native import OFFER
+from edge_agent.dialects.native import Options as NativeOptions
 from edge_agent.kit.chance import system_chance
 from edge_agent.kit.clock import SystemClock
 from edge_agent.kit.disk import SystemDisk
@@ -41,7 +42,7 @@ _BETTER_NOT_SPARED = SpoolOptions(min_free_bytes=0, min_free_inodes=0)
 
 @dataclass(frozen=True, slots=True)
 class _Drained:
-    """One round: seconds of the whole, and what the hub's process spent in them."""
+    """One round."""
 
     seconds: float
     requests: int
@@ -96,7 +97,7 @@ async def _drain(folder: Path, hub: HubProcess) -> _Drained:
     try:
         first = await session.exchange(Request("GET", "/healthz"))
         if isinstance(first, Unreachable):
-            raise RuntimeError(f"the hub is not there: {first.reason}")
+            raise RuntimeError(f"the hub is not there: {first.reason}")  # noqa: TRY004 - a value tells that it failed
         began = time.perf_counter()
         await pusher.drain(within=_WITHIN)
         return _Drained(time.perf_counter() - began, pusher.progress.requests)

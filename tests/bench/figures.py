@@ -89,7 +89,7 @@ def typical(
 
 def written(value: float) -> str:
     """A number with the digits that count: whole from a thousand on."""
-    if abs(value) >= 10**_PRECISION or value == round(value):
+    if round(abs(value)) >= 10**_PRECISION or value == round(value):
         return f"{value:,.0f}"
     return f"{value:.{_PRECISION}g}"
 

@@ -1,6 +1,6 @@
 """How many batches a second the hub commits, beside the bare limits of what it is built from, in the same run.
 
-Sixteen devices send 10 s batches as fast as they are acknowledged, one batch a request, then requests of up to 1 MiB.
+Sixteen devices send 10 s batches as fast as they are acknowledged, one batch a request; then four, requests of 1 MiB.
 Rounds of the hub, of a bare aiohttp server under the same load, and of bare SQLite commits of the same payloads (in
 groups as large as the hub's were) take turns, so that drift of the machine hits all. The lower of the two bare figures
 is the limit. Load and server share the machine's cores in each case. The hub's audit must hold every frame that was
@@ -27,7 +27,9 @@ from tests.bench.place import Place, free_port, wait_until_it_serves
 from tests.bench.profiled import top
 
 _DEVICES = [f"sends-{number}" for number in range(16)]
+_FEW = 4
 _LIMIT = 2**20
+_PATIENCE = 30.0
 _TICKS = 10
 _PAYLOADS = 64
 _HALF = Goal("at least", 0.5)
@@ -43,9 +45,19 @@ class Plan:
     warm: float = 0.5
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """How the frames come: devices at the same time, frames of a request, seconds until the flow is even."""
+
+    name: str
+    devices: int
+    frames: int
+    warm: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Bench:
-    """What all rounds share."""
+    """What all rounds share: the hub, the port of the bare server, the payloads and the file that has them."""
 
     place: Place
     plan: Plan
@@ -53,7 +65,6 @@ class _Bench:
     file: Path
     axis: str
     now: int
-    acknowledged: int = 0
 
 
 @dataclass(slots=True)
@@ -71,41 +82,44 @@ def measure(place: Place, sheet: Sheet, plan: Plan) -> None:
     clock = SystemClock()
     axis, now = clock.axis, clock.now()
     payloads = list(batches(_PAYLOADS, _TICKS, axis, now))
-    frames = [Frame(FrameKind.TELEMETRY, Identity(0, seq), now, payload) for seq, payload in enumerate(payloads)]
+    frames = [encode(Frame(FrameKind.TELEMETRY, Identity(0, seq), now, body)) for seq, body in enumerate(payloads)]
     file = place.folder("payloads") / "frames"
-    file.write_bytes(b"".join(map(encode, frames)))
+    file.write_bytes(b"".join(frames))
     bench = _Bench(place, plan, payloads, file, axis, now)
-    many = _LIMIT // max(len(encode(frame)) for frame in frames)
-    hub, port = start_hub(place, _DEVICES), free_port()
+    many = _LIMIT // max(map(len, frames))
+    shapes = (
+        _Shape("one batch a request", len(_DEVICES), 1, plan.warm),
+        _Shape(f"1 MiB of {many} batches a request", _FEW, many, 2 * plan.warm),
+    )
+    port = free_port()
     bare = place.start("-m", "tests.bench.bare", str(port))
     wait_until_it_serves(bare, port)
-    missed = False
-    for name, count in (("one batch a request", 1), (f"1 MiB requests of {many} batches", many)):
-        missed |= _compare(bench, sheet, hub, port, name, count)
+    missed = [shape for shape in shapes if _compare(bench, sheet, port, shape)]
     bare.end()
-    hub.child.end()
-    if missed:
-        _profile(bench, sheet, 1)
-        _profile(bench, sheet, many)
+    for shape in missed:
+        _profile(bench, sheet, shape)
 
 
-def _compare(bench: _Bench, sheet: Sheet, hub: HubProcess, port: int, name: str, count: int) -> bool:
-    """One size of requests: the hub and both limits in turns. Whether the goal is missed."""
-    found, part = _Rounds(), f"ingest, {name}"
-    keys = [hub.key(device) for device in _DEVICES]
+def _compare(bench: _Bench, sheet: Sheet, port: int, shape: _Shape) -> bool:
+    """One shape: a new hub and both limits in turns. Whether the goal is missed."""
+    found, part, sent = _Rounds(), f"ingest, {shape.name}", 0
+    hub = start_hub(bench.place, _DEVICES)
+    keys = _keys(hub, shape)
     for number in range(bench.plan.rounds):
-        before, commits = bench.acknowledged, _commits(hub)
-        found.hub.append(_load(bench, hub.port, keys, count))
-        sent = (bench.acknowledged - before) * count
-        found.groups.append(sent / max(1, _commits(hub) - commits))
-        acknowledged = bench.acknowledged
-        found.http.append(_load(bench, port, keys, count))
-        bench.acknowledged = acknowledged
-        group = max(1, round(found.groups[-1]))
-        folder = bench.place.folder(f"bare-{number}")
+        commits = _commits(hub)
+        rate, acknowledged = _load(bench, hub.port, keys, shape)
+        sent += acknowledged
+        found.hub.append(rate)
+        found.groups.append(acknowledged / max(1, _commits(hub) - commits))
+        found.http.append(_load(bench, port, keys, shape)[0])
+        folder, group = bench.place.folder(f"bare-{number}"), max(1, round(found.groups[-1]))
         found.sqlite.append(group_commits(folder, bench.payloads, group, bench.plan.seconds / 2))
-        _check(hub, sent)
-    sheet.add(typical(part, "hub: committed", found.hub, "frames/s", note=f"groups of {median(found.groups):.1f}"))
+    stored = sum(hub.audit(device)[0] for device in _DEVICES[: shape.devices])
+    hub.child.end()
+    if stored != sent:
+        raise RuntimeError(f"{sent} frames were acknowledged and {stored} are stored")
+    groups = f"{median(found.groups):.1f} frames a commit"
+    sheet.add(typical(part, "hub: committed", found.hub, "frames/s", note=f"{groups}; all in the hub's audit"))
     sheet.add(typical(part, "bare aiohttp: answered", found.http, "frames/s"))
     sheet.add(typical(part, "bare SQLite: committed", found.sqlite, "frames/s", note="groups as the hub's"))
     limit = "aiohttp" if median(found.http) < median(found.sqlite) else "SQLite"
@@ -113,23 +127,21 @@ def _compare(bench: _Bench, sheet: Sheet, hub: HubProcess, port: int, name: str,
     return sheet.add(typical(part, "hub / lower bare limit", ratios, "", _HALF, f"the lower is {limit}")).missed
 
 
-def _check(hub: HubProcess, sent: int) -> None:
-    """Every acknowledged frame is stored: the sum over all devices grew by as many as were sent."""
-    stored = sum(hub.audit(device)[0] for device in _DEVICES)
-    if stored < sent:
-        raise RuntimeError(f"{sent} frames were acknowledged and {stored} are stored")
+def _keys(hub: HubProcess, shape: _Shape) -> list[str]:
+    return [hub.key(device) for device in _DEVICES[: shape.devices]]
 
 
-def _load(bench: _Bench, port: int, keys: list[str], count: int) -> float:
-    """Acknowledged frames a second."""
-    folder = bench.place.folder("load")
-    wish = Wish(port, keys, str(bench.file), count, bench.plan.warm, bench.plan.seconds, bench.axis, bench.now)
-    (folder / "wish.json").write_bytes(orjson.dumps(asdict(wish)))
-    child = bench.place.start("-m", "tests.bench.load", str(folder / "wish.json"))
-    child.wait(bench.plan.warm + bench.plan.seconds + 30)
+def _load(bench: _Bench, port: int, keys: list[str], shape: _Shape) -> tuple[float, int]:
+    """Acknowledged frames a second, and all that were acknowledged."""
+    file = bench.place.folder("load") / "wish.json"
+    seconds = bench.plan.seconds
+    wish = Wish(port, keys, str(bench.file), shape.frames, shape.warm, seconds, bench.axis, bench.now)
+    file.write_bytes(orjson.dumps(asdict(wish)))
+    child = bench.place.start("-m", "tests.bench.load", str(file))
+    child.wait(shape.warm + seconds + _PATIENCE)
     said = orjson.loads(child.last_words())
-    bench.acknowledged += said["all_requests"]
-    return float(said["requests"]) * count / float(said["seconds"])
+    rate = said["requests"] * shape.frames / said["seconds"] if said["requests"] else 0.0
+    return rate, said["all_requests"] * shape.frames
 
 
 def _commits(hub: HubProcess) -> int:
@@ -139,10 +151,10 @@ def _commits(hub: HubProcess) -> int:
     return int(changes)
 
 
-def _profile(bench: _Bench, sheet: Sheet, count: int) -> None:
+def _profile(bench: _Bench, sheet: Sheet, shape: _Shape) -> None:
     file = bench.place.folder("profiled") / "profile"
     hub = start_hub(bench.place, _DEVICES, profile=file)
-    _load(bench, hub.port, [hub.key(device) for device in _DEVICES], count)
+    hub.child.nudge()
+    _load(bench, hub.port, _keys(hub, shape), shape)
     hub.child.end()
-    heading = f"Where the hub's time goes, {count} batches a request (cProfile of all its threads)"
-    sheet.footnote(heading, top(file, _TOP))
+    sheet.footnote(f"Where the hub's time goes, {shape.name} (cProfile of all its threads)", top(file, _TOP))

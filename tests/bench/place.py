@@ -66,6 +66,10 @@ class Child:
             self._process.kill()
             self._process.wait()
 
+    def nudge(self) -> None:
+        """SIGUSR1: a profiler begins anew."""
+        self._process.send_signal(signal.SIGUSR1)
+
     def last_words(self) -> str:
         """The end of what it said."""
         return self.said.read_text(errors="replace")[-2000:]

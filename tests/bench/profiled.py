@@ -1,60 +1,86 @@
 """Runs a module under cProfile, in all its threads: `python -m tests.bench.profiled FILE -m MODULE ARGS...`.
 
-At the end FILE holds one merged profile. Each thread profiles itself from its first call on; so times are of the thread
-that spent them, and waiting for another thread shows as time in the call that waits. `top` reads such a file.
+At the end FILE holds, as JSON, each function with its calls, its own seconds and those with what it called, summed over
+the threads. SIGUSR1 begins anew: what was spent before it (the start) is taken off. `top` reads such a file.
 """
 
 import cProfile
-import pstats
 import runpy
+import signal
 import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import orjson
+
 from tests.bench.place import ROOT
 
-_MOST_NAME = 78
+_MOST_NAME = 84
+_WAITS = ("poll", "SimpleQueue", "_thread.lock", "sleep", "_run_once", "run_forever", "_bootstrap")
+
+_Spent = dict[str, tuple[int, float, float]]
 
 
 def top(file: Path, most: int) -> Sequence[str]:
     """The functions of a profile in which most time was spent, a line each; waiting is left out."""
-    stats = pstats.Stats(str(file))
-    found = [(own, whole, calls, key) for key, (_, calls, own, whole, _) in stats.stats.items() if not _waits(key)]  # type: ignore[attr-defined] - typeshed does not know it
-    total = sum(own for own, *_ in found) or 1.0
-    found.sort(key=lambda row: row[0], reverse=True)
+    spent: _Spent = orjson.loads(file.read_bytes())
+    rows = [(own, whole, calls, name) for name, (calls, own, whole) in spent.items() if own > 0]
+    total = sum(own for own, *_ in rows) or 1.0
+    rows.sort(reverse=True)
     return [
-        f"{own / total:6.1%} own {whole / total:6.1%} whole {calls:>8} calls  {_place(key)}"
-        for own, whole, calls, key in found[:most]
+        f"own {own / total:6.1%}  with callees {whole / total:6.1%}  {calls:>9,} calls  {name}"
+        for own, whole, calls, name in rows[:most]
     ]
 
 
-def _waits(key: tuple[str, int, str]) -> bool:
-    return any(word in key[2] for word in ("epoll", "SimpleQueue", "_thread.lock", "sleep"))
-
-
-def _place(key: tuple[str, int, str]) -> str:
-    file, line, name = key
-    if file == "~":
-        return name[:_MOST_NAME]
-    path = Path(file)
-    short = (
-        path.relative_to(ROOT) if path.is_relative_to(ROOT) and "site-packages" not in file else Path(*path.parts[-2:])
-    )
-    return f"{short}:{line} {name}"[:_MOST_NAME]
-
-
 class _Profilers:
-    """One profiler a thread; `begin` is given to `threading.setprofile`."""
+    """One profiler a thread, and what they had counted when it was begun anew."""
 
     def __init__(self) -> None:
-        self.all: list[cProfile.Profile] = []
+        self._all: list[cProfile.Profile] = []
+        self._before: _Spent = {}
 
     def begin(self, *_event: object) -> None:
-        """Profile the thread that calls."""
+        """Profile the thread that calls; `threading.setprofile` calls it in each new one."""
         profiler = cProfile.Profile()
-        self.all.append(profiler)
+        self._all.append(profiler)
         profiler.enable()
+
+    def begin_anew(self, *_signal: object) -> None:
+        """What was spent so far does not count."""
+        main = self._all[0]
+        main.disable()  # counting is no part of what is counted
+        self._before = self._sum()
+        main.enable()
+
+    def spent(self) -> _Spent:
+        """What was spent since; ends the profile of the main thread, which calls."""
+        self._all[0].disable()
+        found: _Spent = {}
+        for name, (calls, own, whole) in self._sum().items():
+            calls_before, own_before, whole_before = self._before.get(name, (0, 0.0, 0.0))
+            if not any(word in name for word in _WAITS):
+                found[name] = (calls - calls_before, own - own_before, whole - whole_before)
+        return found
+
+    def _sum(self) -> _Spent:
+        total: _Spent = {}
+        for profiler in self._all:
+            for entry in profiler.getstats():
+                name = _name(entry.code)
+                calls, own, whole = total.get(name, (0, 0.0, 0.0))
+                total[name] = (calls + entry.callcount, own + entry.inlinetime, whole + entry.totaltime)
+        return total
+
+
+def _name(code: object) -> str:
+    if isinstance(code, str):
+        return code[:_MOST_NAME]
+    file, line, name = (getattr(code, part) for part in ("co_filename", "co_firstlineno", "co_name"))
+    path = Path(file)
+    near = path.is_relative_to(ROOT) and "site-packages" not in file
+    return f"{path.relative_to(ROOT) if near else Path(*path.parts[-2:])}:{line} {name}"[:_MOST_NAME]
 
 
 def main() -> None:
@@ -62,17 +88,13 @@ def main() -> None:
     file, _, module, *rest = sys.argv[1:]
     sys.argv = [module, *rest]
     profilers = _Profilers()
+    signal.signal(signal.SIGUSR1, profilers.begin_anew)
     threading.setprofile(profilers.begin)
-    main_thread = cProfile.Profile()
-    main_thread.enable()
+    profilers.begin()
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:
-        main_thread.disable()
-        stats = pstats.Stats(main_thread)
-        for profiler in profilers.all:
-            stats.add(profiler)
-        stats.dump_stats(file)
+        Path(file).write_bytes(orjson.dumps(profilers.spent()))
 
 
 if __name__ == "__main__":

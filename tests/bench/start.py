@@ -1,7 +1,7 @@
 """From `exec` to the first sample: until the open batch's file holds a tick.
 
-By default every collector waits for its beat, the next whole second, so half a second of the median is waiting. A second
-series has one collector that is asked at once (its beat is a minute off): that is the time until the agent could sample.
+By default every collector waits for its beat, the next whole second, so half a second of the median is waiting. A
+second series has one collector that is asked at once (its beat is a minute off): the time until the agent could sample.
 A third has no bytecode at all, as an image that was built without and cannot write any.
 """
 

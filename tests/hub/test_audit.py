@@ -1,10 +1,11 @@
 """The audit: the sum closes over whatever devices claim."""
 
 import random
+import sqlite3
 
 import pytest
 
-from edge_agent.hub.store.dedupe import Epochs
+from edge_agent.hub.store.dedupe import Epochs, save
 from edge_agent.hub.store.frames import sender_of
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Holding, Loss
@@ -48,10 +49,10 @@ def test_stored_beats_thinned_beats_lost_beats_held_beats_missing() -> None:
                 frame(EPOCH, 1, ONE), frame(EPOCH, 2, ONE), report(8, 0, [loss]), extra=inventory(12, (4, 9))
             )
 
-            def thin(connection: object) -> None:
-                epochs = Epochs(connection, sender_of(connection, "car-3", 0))  # type: ignore[arg-type]
-                epochs.at(EPOCH, "telemetry").thin(((2, 4),))
-                epochs.save()
+            def thin(connection: sqlite3.Connection) -> None:
+                epochs = Epochs(sender_of(connection, "car-3", 0))
+                epochs.at(connection, EPOCH, "telemetry").thin(((2, 4),))
+                save(connection, epochs.changed())
 
             await at.store.write(thin)
             found = await at.audit(EPOCH)

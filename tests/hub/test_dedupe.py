@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.hub.store import dedupe
-from edge_agent.hub.store.dedupe import Epoch, Epochs, every_epoch
+from edge_agent.hub.store.dedupe import Epoch, Epochs, every_epoch, save
 from edge_agent.hub.store.ranges import Ranges, difference, holds, total, union
 from edge_agent.model.frame import Holding
 
@@ -93,13 +93,14 @@ def connection() -> sqlite3.Connection:
 def test_an_epoch_is_one_row_and_comes_back_as_it_was(connection: sqlite3.Connection) -> None:
     largest = 2**63 - 1
     for numbers in ((5, 6), (2**62, largest)):
-        epochs = Epochs(connection, 1)
-        row = epochs.at(largest, "telemetry")
+        epochs = Epochs(1)
+        row = epochs.at(connection, largest, "telemetry")
         row.store(numbers[0], 150)
         row.thin((numbers,))
         row.lose(((1, 3),), "quota")
         row.hold(Holding("telemetry", largest, numbers[1], ((0, 1),)))
-        epochs.save()
+        save(connection, epochs.changed())
+        assert epochs.changed() == []
     found = every_epoch(connection, 1)
     assert list(found) == [largest]
     assert found[largest].stored == ((5, 6), (2**62, 2**62 + 1))
@@ -110,8 +111,8 @@ def test_an_epoch_is_one_row_and_comes_back_as_it_was(connection: sqlite3.Connec
 
 
 def test_what_did_not_change_is_not_written(connection: sqlite3.Connection) -> None:
-    epochs = Epochs(connection, 1)
-    epochs.at(1, "telemetry")
-    epochs.save()
+    epochs = Epochs(1)
+    epochs.at(connection, 1, "telemetry").hold(Holding("telemetry", 1, 0, ()))
+    save(connection, epochs.changed())
     assert every_epoch(connection, 1) == {}
     connection.close()

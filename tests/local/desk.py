@@ -16,6 +16,7 @@ class Surroundings:
         self.ticks: list[Tick] = []
         self.lit: dict[str, tuple[str, str]] = {}
         self.durable = True
+        self.between = False
         self.well = Health(ok=True)
         self.reached = Health(ok=False, notes={"hub": "no answer since 10:00"})
         self.shown: list[Tick] = [Tick("power", 1_000_000, (Reading("hw.power", 4.5, "W", {"hw.id": "VDD_IN"}),))]
@@ -36,8 +37,11 @@ class Surroundings:
         self.events.append((kind, data))
         return self.durable
 
-    def take(self, tick: Tick) -> None:
+    def take(self, tick: Tick) -> bool:
+        if self.between:
+            return False
         self.ticks.append(tick)
+        return True
 
     def light(self, part: str, state: str, note: str = "") -> None:
         self.lit[part] = (state, note)

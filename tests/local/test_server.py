@@ -85,6 +85,19 @@ def test_events_and_readings_are_taken() -> None:
     assert [reading.value for tick in around.ticks for reading in tick.readings] == [12.5]
 
 
+def test_readings_are_turned_away_while_no_batch_can_be_open() -> None:
+    async def visit(session: aiohttp.ClientSession, url: str) -> None:
+        body = {"readings": [{"name": "vehicle.speed", "value": 12.5}]}
+        async with session.post(f"{url}/v1/readings", json=body) as answer:
+            assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+            assert (await answer.json(content_type=None))["code"] == "unavailable"
+
+    around = Surroundings()
+    around.between = True
+    serving(visit, around)
+    assert around.ticks == []
+
+
 @pytest.mark.parametrize(
     ("method", "path", "headers", "body", "status", "code"),
     [

@@ -77,20 +77,20 @@ class Line:
         fate = "gone"
         try:
             await self._way()
-            if not self._up:
+            if self._is_cut():
                 fate = "refused"
                 return Unreachable("no connection to the hub: Connection refused")
             if self._strikes(self.lose_requests):
                 fate = "request lost"
                 await anyio.sleep_forever()
-            reply = await asyncio.shield(self._begin(self._answered(request)))
+            reply: Reply = await asyncio.shield(self._begin(self._answered(request)))
             fate = str(reply.status)
             if self._strikes(self.lose_answers):
                 fate += " lost"
                 await _drop(reply)
                 await anyio.sleep_forever()
             await self._way()
-            if not self._up:
+            if self._is_cut():
                 fate += " broken"
                 await _drop(reply)
                 return Unreachable("the line to the hub broke")
@@ -134,6 +134,9 @@ class Line:
 
     async def _way(self) -> None:
         await asyncio.sleep(self._chance.uniform(_LEAST_WAY, _MOST_WAY) + self.delay)
+
+    def _is_cut(self) -> bool:
+        return not self._up
 
     def _strikes(self, share: float) -> bool:
         return share > 0 and self._chance.random() < share

@@ -8,8 +8,8 @@
 
 The hub is the real one but for its rim, with its database in memory; the agent is the real one but for its ports. The
 device's wall clock starts in 1970: all it ever knows of true time it learns from the hub. It samples the collector
-`tests.sim.wave` only. The agent can end in three ways: `stop` as by SIGTERM, `kill` as by SIGKILL, `crash` as by a power
-cut; and begin again with `start`, on the disk that it left. A scene that ends stops what still runs.
+`tests.sim.wave` only. The agent can end in three ways: `stop` as by SIGTERM, `kill` as by SIGKILL, `crash` as by a
+power cut; and begin again with `start`, on the disk that it left. A scene that ends stops what still runs.
 """
 
 import asyncio
@@ -53,7 +53,8 @@ WAVE = "tests.sim.wave"
 STATE = Path("/var/lib/edge-agent")
 RUNTIME = Path("/run/edge-agent")
 
-_REBOOT = "00000000000000000000000000000002.0"
+BOOT = 100_000_000
+"""Axis ms between the beginnings of two boots: ticks of all boots are told apart by their instants alone."""
 _MOST_BODY = 64 * 1024 * 1024
 
 
@@ -87,6 +88,7 @@ class World:
     def __init__(self, house: House, line: Line, chance: Random, wishes: "Wishes") -> None:
         self.house, self.line = house, line
         self._chance, self._wishes = chance, wishes
+        self._boots = 1
         self.clock = SimClock(wall=0)
         self.disk = MemoryDisk()
         self.key = PocketKey(house.key)
@@ -110,7 +112,9 @@ class World:
         host = Host(self._wishes.root, live=False)
         ports = Ports(self.clock, self._chance, self.disk, self._offload, host, self._link)
         self._stop = anyio.Event()
-        self._agent = Agent(loaded, ports, self.key, Notifier(None), LampBoard(self.clock, self.lamps.append))
+        self._agent = Agent(
+            loaded, ports, self.key, Notifier(None), LampBoard(self.clock, self.lamps.append), lambda _level: None
+        )
         self._task = asyncio.ensure_future(self._agent.run(self._stop))
 
     async def passes(self, seconds: float) -> None:
@@ -144,7 +148,8 @@ class World:
         await self._end(kept)
         for path in kept.paths(RUNTIME) if kept.entries(RUNTIME) else ():
             kept.unlink(path)
-        self.clock = SimClock(axis=_REBOOT, start=5_000, wall=0)
+        self._boots += 1
+        self.clock = SimClock(axis=f"{self._boots:032x}.0", start=self._boots * BOOT, wall=0)
 
     def lamp(self, part: str) -> Lamp:
         """The lamp of a part as it is lit now."""

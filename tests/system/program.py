@@ -7,11 +7,11 @@ that still runs when its block is left is ended by SIGTERM, and by SIGKILL when 
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-from base64 import b64encode
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -19,11 +19,15 @@ from typing import Any
 
 import orjson
 
+from edge_agent.model.frame import FrameKind
+from edge_agent.wire.batch import parse, unzip
 from tests.system.until import until
 
 DEVICE = "bench-1"
 PATIENCE = 25.0
 """Seconds for a start or a stop on a machine that is busy with other tests."""
+
+_MOST_BODY = 64 * 1024 * 1024
 
 
 def free_port() -> int:
@@ -176,9 +180,13 @@ port = {self.local_port}
         epochs = found[1]["epochs"] if found is not None and found[0] == 200 else []
         return [epoch for epoch in epochs if epoch["lane"] == "telemetry"]
 
-
-def public_key(private: bytes) -> str:
-    """A public key as configs write it."""
-    from edge_agent.wire.envelope import public_of  # noqa: PLC0415 - few tests need it
-
-    return b64encode(public_of(private)).decode()
+    def instants(self, collector: str) -> list[int]:
+        """The axis ms of every tick of a collector that the hub's database holds, sorted; for a hub that ended."""
+        with closing(sqlite3.connect(self.folder / "hub/hub.sqlite")) as database:
+            rows = database.execute(
+                "SELECT payload FROM frame JOIN payload ON payload.frame = frame.id WHERE kind = ?",
+                (FrameKind.TELEMETRY,),
+            ).fetchall()
+        batches = [parse(unzip(payload, _MOST_BODY)) for (payload,) in rows]
+        tracks = [track for batch in batches for track in batch.tracks if track.collector == collector]
+        return sorted(at for track in tracks for at in track.instants)

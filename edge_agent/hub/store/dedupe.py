@@ -29,11 +29,15 @@ CREATE TABLE IF NOT EXISTS epoch (
 
 _SELECT = "SELECT lane, next, readings, stored, thinned, lost, held FROM epoch WHERE sender = ? AND epoch = ?"
 _UPSERT = "INSERT OR REPLACE INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MOST_KEPT = 64
+
+Row = tuple[int, int, LaneName, int, int, str, str, str, str]
+"""An epoch as it is saved."""
 
 
 @dataclass(slots=True)
 class Epoch:
-    """The row of one epoch, while a transaction changes it. `readings` counts the values of its stored frames."""
+    """The row of one epoch, as transactions change it. `readings` counts the values of its stored frames."""
 
     lane: LaneName
     next: int = 0
@@ -50,7 +54,10 @@ class Epoch:
 
     def store(self, seq: int, readings: int) -> None:
         """Mark a number as stored, with so many readings in its frame."""
-        self.stored = union(self.stored, ((seq, seq + 1),))
+        if self.stored and self.stored[-1][1] == seq:
+            self.stored = (*self.stored[:-1], (self.stored[-1][0], seq + 1))
+        else:
+            self.stored = union(self.stored, ((seq, seq + 1),))
         self.readings += readings
         self._reach(self.stored)
 
@@ -66,9 +73,9 @@ class Epoch:
 
     def hold(self, holding: Holding) -> None:
         """Take over what an inventory says; `next` never falls, since requests may overtake each other."""
-        self.held = holding.held
-        self.next = max(self.next, holding.next)
-        self.changed = True
+        following = max(self.next, holding.next)
+        if (self.held, self.next) != (holding.held, following):
+            self.held, self.next, self.changed = holding.held, following, True
 
     def sum(self) -> "Sum":
         """Where each number below `next` is, every one counted once."""
@@ -105,38 +112,51 @@ class Sum:
 
 
 class Epochs:
-    """The rows of one sender that a transaction touches: read when first asked for, written together at its end."""
+    """The rows of one sender: each is read when it is first asked for, then kept here for the transactions to come.
 
-    def __init__(self, connection: sqlite3.Connection, sender: int) -> None:
-        self._connection, self._sender = connection, sender
-        self._touched: dict[int, Epoch] = {}
+    So this must be dropped when a transaction that used it is undone.
+    """
 
-    def at(self, epoch: int, lane: LaneName) -> Epoch:
+    def __init__(self, sender: int) -> None:
+        self._sender = sender
+        self._read: dict[int, Epoch] = {}
+
+    def at(self, connection: sqlite3.Connection, epoch: int, lane: LaneName) -> Epoch:
         """The row of an epoch; a new one where there is none, of this lane."""
-        row = self._touched.get(epoch)
+        row = self._read.pop(epoch, None)
         if row is None:
-            found = self._connection.execute(_SELECT, (self._sender, epoch)).fetchone()
-            row = self._touched[epoch] = Epoch(lane) if found is None else _read(*found)
+            found = connection.execute(_SELECT, (self._sender, epoch)).fetchone()
+            row = Epoch(lane) if found is None else _read(*found)
+        self._read[epoch] = row
         return row
 
-    def save(self) -> None:
-        """Write every row that changed."""
-        rows = (
-            (
-                self._sender,
-                epoch,
-                row.lane,
-                row.next,
-                row.readings,
-                _text(row.stored),
-                _text(row.thinned),
-                _text(row.lost),
-                _text(row.held),
-            )
-            for epoch, row in self._touched.items()
-            if row.changed
-        )
-        self._connection.executemany(_UPSERT, rows)
+    def changed(self) -> list[Row]:
+        """The rows that changed since the last time, to be saved; only the newest few stay here."""
+        rows: list[Row] = []
+        for epoch, row in self._read.items():
+            if row.changed:
+                row.changed = False
+                rows.append(
+                    (
+                        self._sender,
+                        epoch,
+                        row.lane,
+                        row.next,
+                        row.readings,
+                        _text(row.stored),
+                        _text(row.thinned),
+                        _text(row.lost),
+                        _text(row.held),
+                    )
+                )
+        while len(self._read) > _MOST_KEPT:
+            del self._read[next(iter(self._read))]
+        return rows
+
+
+def save(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+    """Write the rows of epochs."""
+    connection.executemany(_UPSERT, rows)
 
 
 def every_epoch(connection: sqlite3.Connection, sender: int) -> dict[int, Epoch]:

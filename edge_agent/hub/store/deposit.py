@@ -1,24 +1,27 @@
-"""A deposit: everything that one request brings, stored in one transaction.
+"""A deposit: everything that one request brings; and the depositor, who enters all deposits of a group at once.
 
 Frames, their marks, what their records say, the inventory and what was learnt of time stand or fall together. A
 number that is stored already is a duplicate when the bytes are the same, and an identity conflict when they are not:
-what was stored first stays. `Known` remembers what a device's last deposits taught, so that a batch like the one
-before writes its frame and its mark, and nothing else. It only saves work: what is not in it is looked up.
+what was stored first stays. Rows are collected over all deposits of a group and written in one statement a table.
+
+What the tables say of a sender is remembered, so that a batch like the one before is looked up nowhere: it writes its
+frame, its mark and its anchor, and nothing else. The memory is the writer's alone, only saves work, and is dropped when
+anything is undone. Should it ever be wrong, the tables' own uniqueness still keeps a number from being stored twice.
 """
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from edge_agent.hub import timeline
 from edge_agent.hub.parcels import MOST_UNPACKED, Parcel
-from edge_agent.hub.store import frames
+from edge_agent.hub.store import dedupe, frames
 from edge_agent.hub.store.dedupe import Epochs
 from edge_agent.model.anchor import Anchor
-from edge_agent.model.frame import FrameKind, Holding, LaneName
+from edge_agent.model.frame import FrameKind, Holding, Identity, LaneName
 from edge_agent.model.verdict import Settlement
-from edge_agent.wire.batch import Survey, unzip
+from edge_agent.wire.batch import MOST_TRACKS, Survey, unzip
 from edge_agent.wire.record import Records
 
 Apply = Callable[[sqlite3.Connection, str, Mapping[str, Any]], None]
@@ -30,6 +33,10 @@ _LANE_OF_KIND: Mapping[int, LaneName] = {
     FrameKind.LOGS: "logs",
     FrameKind.REPORTS: "reports",
 }
+_STORED, _DUPLICATE = Settlement("stored"), Settlement("duplicate")
+_CONFLICT = Settlement("rejected", "identity_conflict")
+_MOST_SENDERS = 20_000
+_MOST_AXES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +59,15 @@ class Deposit:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownAxis:
+class Receipt:
+    """How each parcel was settled, in order; `fresh` are those that were not stored before."""
+
+    settled: Sequence[Settlement]
+    fresh: Sequence[Parcel]
+
+
+@dataclass(slots=True)
+class _Axis:
     """The row of an axis, its longest frame, its ceiling, and the anchor that came last."""
 
     row: int
@@ -61,86 +76,151 @@ class KnownAxis:
     anchor: Anchor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a device without looking: copied when it changes, so that a failed write teaches nothing."""
+@dataclass(slots=True)
+class _Sender:
+    """What is remembered of a device: `series` has the fingerprint of each collector's list, `told_at` is in Unix ms.
 
-    sender: int | None = None
+    `touched_at` is when its row was last written, and `resource` what was written there.
+    """
+
+    row: int
+    epochs: Epochs
+    axes: dict[str, _Axis] = field(default_factory=dict)
+    series: dict[str, int] = field(default_factory=dict)
     touched_at: int = 0
     resource: Mapping[str, str] | None = None
     told_at: int = 0
-    axes: Mapping[str, KnownAxis] = field(default_factory=dict)
-    series: Mapping[str, int] = field(default_factory=dict)
-    holdings: Mapping[int, Holding] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """How each parcel was settled, in order; `fresh` are those that were not stored before."""
+@dataclass(slots=True)
+class _Sheet:
+    """What a group writes, and who is in it."""
 
-    settled: Sequence[Settlement]
-    fresh: Sequence[Parcel]
-    known: Known
+    rows: list[frames.FrameRow] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    fresh: dict[tuple[int, int, int], Parcel] = field(default_factory=dict)
+    anchors: dict[int, set[Anchor]] = field(default_factory=dict)
+    senders: dict[int, _Sender] = field(default_factory=dict)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Write all of it, one statement a table."""
+        dedupe.save(connection, [row for sender in self.senders.values() for row in sender.epochs.changed()])
+        frames.insert(connection, self.rows, self.payloads)
+        for axis, anchors in self.anchors.items():
+            timeline.learn(connection, axis, sorted(anchors, key=lambda anchor: anchor.at))
 
 
-def store(
-    connection: sqlite3.Connection,
-    deposit: Deposit,
-    known: Known,
-    limits: Limits,
-    apply_report: Apply,
-    apply_event: Apply,
-) -> Receipt:
-    """Store a deposit; run within a transaction."""
-    sender = known.sender
-    if sender is None:
-        sender = frames.sender_of(connection, deposit.device, deposit.received_at)
-    epochs = Epochs(connection, sender)
-    settled, fresh = _settle(connection, sender, deposit.parcels, epochs)
-    for parcel in fresh:
-        for loss in parcel.losses:
-            epochs.at(loss.epoch, loss.lane).lose(loss.ranges, loss.reason)
-    told = {holding.epoch: holding for holding in deposit.inventory}
-    for epoch, holding in told.items():
-        if known.holdings.get(epoch) != holding:
-            epochs.at(epoch, holding.lane).hold(holding)
-    epochs.save()
-    axes = _learn(connection, sender, deposit, fresh, known.axes)
-    rows = [_row(sender, parcel, axes, deposit.received_at) for parcel in fresh]
-    frames.insert(connection, rows, [parcel.frame.payload for parcel in fresh])
-    series = _catalogue(connection, sender, fresh, known.series, deposit.received_at, limits.most_series)
-    known = _touch(connection, sender, deposit, fresh, known, axes, limits.touch_every)
-    for parcel in fresh:
-        if isinstance(parcel.content, Records):
-            _apply(connection, deposit.device, parcel.frame.kind, parcel.content, apply_report, apply_event)
-    return Receipt(settled, fresh, replace(known, sender=sender, axes=axes, series=series, holdings=told))
+class Depositor:
+    """Enters deposits. `apply_report` and `apply_event` take each new record of their lanes; losses are kept here."""
+
+    def __init__(self, limits: Limits, apply_report: Apply, apply_event: Apply) -> None:
+        self._limits, self._apply_report, self._apply_event = limits, apply_report, apply_event
+        self._senders: dict[str, _Sender] = {}
+
+    def enter(self, connection: sqlite3.Connection, deposits: Sequence[Deposit], /) -> list[Receipt]:
+        """Enter deposits in order, within a transaction."""
+        if len(self._senders) > _MOST_SENDERS:
+            self._senders.clear()
+        sheet = _Sheet()
+        receipts = [self._take(connection, deposit, sheet) for deposit in deposits]
+        sheet.write(connection)
+        for deposit, receipt in zip(deposits, receipts, strict=True):
+            for parcel in receipt.fresh:
+                if isinstance(parcel.content, Records):
+                    self._apply(connection, deposit.device, parcel.frame.kind, parcel.content)
+        return receipts
+
+    def forget(self) -> None:
+        """Drop what is remembered: some of it may have been undone."""
+        self._senders.clear()
+
+    def _take(self, connection: sqlite3.Connection, deposit: Deposit, sheet: _Sheet) -> Receipt:
+        sender = self._sender(connection, deposit)
+        sheet.senders[sender.row] = sender
+        settled, fresh = _settle(connection, sender, deposit.parcels, sheet)
+        for parcel in fresh:
+            for loss in parcel.losses:
+                sender.epochs.at(connection, loss.epoch, loss.lane).lose(loss.ranges, loss.reason)
+        for holding in deposit.inventory:
+            sender.epochs.at(connection, holding.epoch, holding.lane).hold(holding)
+        _learn(connection, sender, deposit, fresh, sheet)
+        for parcel in fresh:
+            sheet.rows.append(_row(sender, parcel, deposit.received_at))
+            sheet.payloads.append(parcel.frame.payload)
+            if isinstance(parcel.content, Survey):
+                self._catalogue(connection, sender, parcel.content, deposit.received_at)
+        self._touch(connection, sender, deposit, fresh)
+        return Receipt(settled, fresh)
+
+    def _sender(self, connection: sqlite3.Connection, deposit: Deposit) -> _Sender:
+        sender = self._senders.get(deposit.device)
+        if sender is None:
+            row = frames.sender_of(connection, deposit.device, deposit.received_at)
+            sender = self._senders[deposit.device] = _Sender(row, Epochs(row))
+        if len(sender.axes) > _MOST_AXES:
+            sender.axes.clear()
+        return sender
+
+    def _catalogue(self, connection: sqlite3.Connection, sender: _Sender, content: Survey, now: int) -> None:
+        """Enter new series. A collector's list is known by its fingerprint, which no two lists share by chance."""
+        for track in content.tracks:
+            if sender.series.get(track.collector) != track.fingerprint:
+                frames.catalogue(connection, sender.row, track.collector, track.series, now, self._limits.most_series)
+                if len(sender.series) >= MOST_TRACKS:
+                    sender.series.clear()
+                sender.series[track.collector] = track.fingerprint
+
+    def _touch(
+        self, connection: sqlite3.Connection, sender: _Sender, deposit: Deposit, fresh: Sequence[Parcel]
+    ) -> None:
+        """Note that it was seen, and the resource of its newest frame: backfill does not bring old labels back."""
+        resource = sender.resource
+        for parcel in fresh:
+            assert parcel.content is not None
+            axis = sender.axes[parcel.content.axis]
+            at = parcel.span[1] + (axis.ceiling if axis.anchor is None else axis.anchor.offset)
+            if at >= sender.told_at:
+                resource, sender.told_at = parcel.content.resource, at
+        changed = resource is not None and resource != sender.resource
+        if changed or abs(deposit.received_at - sender.touched_at) >= self._limits.touch_every:
+            frames.touch(connection, sender.row, deposit.received_at, resource if changed else None)
+            sender.touched_at, sender.resource = deposit.received_at, resource
+
+    def _apply(self, connection: sqlite3.Connection, device: str, kind: int, records: Records) -> None:
+        for record in records.records:
+            if kind == FrameKind.REPORTS and record["type"] != "loss":
+                self._apply_report(connection, device, record)
+            elif kind == FrameKind.EVENTS:
+                self._apply_event(connection, device, record)
 
 
 def _settle(
-    connection: sqlite3.Connection, sender: int, parcels: Sequence[Parcel], epochs: Epochs
+    connection: sqlite3.Connection, sender: _Sender, parcels: Sequence[Parcel], sheet: _Sheet
 ) -> tuple[list[Settlement], list[Parcel]]:
     settled: list[Settlement] = []
-    fresh: dict[tuple[int, int], Parcel] = {}
+    fresh: list[Parcel] = []
     for parcel in parcels:
         identity = parcel.frame.identity
         if parcel.fault is not None:
             settled.append(Settlement("rejected", parcel.fault.code))
             continue
-        epoch = epochs.at(identity.epoch, _LANE_OF_KIND[parcel.frame.kind])
+        epoch = sender.epochs.at(connection, identity.epoch, _LANE_OF_KIND[parcel.frame.kind])
         if epoch.has(identity.seq):
-            twin = fresh.get(identity)
-            earlier = frames.Kept(twin.frame.payload, None) if twin else frames.kept(connection, sender, *identity)
-            same = earlier is None or _same(earlier, parcel)
-            settled.append(Settlement("duplicate") if same else Settlement("rejected", "identity_conflict"))
+            same = _is_twin(connection, sender.row, identity, parcel, sheet)
+            settled.append(_DUPLICATE if same else _CONFLICT)
             continue
         epoch.store(identity.seq, parcel.readings)
-        fresh[identity] = parcel
-        settled.append(Settlement("stored"))
-    return settled, list(fresh.values())
+        sheet.fresh[sender.row, identity.epoch, identity.seq] = parcel
+        fresh.append(parcel)
+        settled.append(_STORED)
+    return settled, fresh
 
 
-def _same(earlier: frames.Kept, parcel: Parcel) -> bool:
-    if earlier.is_of(parcel.frame.payload):
+def _is_twin(connection: sqlite3.Connection, sender: int, identity: Identity, parcel: Parcel, sheet: _Sheet) -> bool:
+    """Whether a parcel has the bytes that its number was stored with, before or earlier in this group."""
+    twin = sheet.fresh.get((sender, *identity))
+    earlier = frames.Kept(twin.frame.payload, None) if twin else frames.kept(connection, sender, *identity)
+    if earlier is None or earlier.is_of(parcel.frame.payload):
         return True
     if parcel.body is None or earlier.payload is None:
         return False
@@ -149,110 +229,46 @@ def _same(earlier: frames.Kept, parcel: Parcel) -> bool:
 
 
 def _learn(
-    connection: sqlite3.Connection,
-    sender: int,
-    deposit: Deposit,
-    fresh: Sequence[Parcel],
-    known: Mapping[str, KnownAxis],
-) -> dict[str, KnownAxis]:
-    """The axes that this deposit speaks of, with what it teaches about their time."""
-    axes = dict(known)
+    connection: sqlite3.Connection, sender: _Sender, deposit: Deposit, fresh: Sequence[Parcel], sheet: _Sheet
+) -> None:
+    """Take what a deposit teaches about the time of the axes that its frames speak of."""
     ceilings = {axis: deposit.received_at - now for axis, now in deposit.clocks.items()}
     longest: dict[str, int] = {}
-    anchors: dict[str, set[Anchor]] = {}
+    anchors: dict[str, list[Anchor]] = {}
     for parcel in fresh:
         assert parcel.content is not None
-        axis, (first, last) = parcel.content.axis, parcel.span
+        name, (first, last) = parcel.content.axis, parcel.span
         ceiling = deposit.received_at - last
-        ceilings[axis] = min(ceilings.get(axis, ceiling), ceiling)
-        longest[axis] = max(longest.get(axis, 0), last - first)
+        ceilings[name] = min(ceilings.get(name, ceiling), ceiling)
+        longest[name] = max(longest.get(name, 0), last - first)
         if parcel.content.anchor is not None:
-            anchors.setdefault(axis, set()).add(parcel.content.anchor)
-    for axis, ceiling in ceilings.items():
-        if axis not in longest and axis not in axes:
-            continue  # a clock of an axis that no frame speaks of
-        if axis not in axes:
-            row = frames.axis_of(connection, sender, axis, ceiling)
-            axes[axis] = KnownAxis(row, -1, ceiling + 1)
-        before = axes[axis]
-        after = KnownAxis(
-            before.row, max(before.longest, longest.get(axis, 0)), min(before.ceiling, ceiling), before.anchor
-        )
-        if after != before:
-            frames.widen(connection, after.row, after.longest, after.ceiling)
-        new = sorted(anchors.get(axis, set()) - {before.anchor}, key=lambda anchor: anchor.at)
-        timeline.learn(connection, after.row, new)
-        axes[axis] = replace(after, anchor=new[-1]) if new else after
-    return axes
+            anchors.setdefault(name, []).append(parcel.content.anchor)
+    for name, ceiling in ceilings.items():
+        axis = sender.axes.get(name)
+        if axis is None:
+            if name not in longest:
+                continue  # a clock of an axis that no frame speaks of
+            axis = _Axis(frames.axis_of(connection, sender.row, name, ceiling), -1, ceiling + 1)
+            sender.axes[name] = axis
+        span = longest.get(name, 0)
+        if span > axis.longest or ceiling < axis.ceiling:
+            axis.longest, axis.ceiling = max(axis.longest, span), min(axis.ceiling, ceiling)
+            frames.widen(connection, axis.row, axis.longest, axis.ceiling)
+        new = [anchor for anchor in anchors.get(name, ()) if anchor != axis.anchor]
+        if new:
+            sheet.anchors.setdefault(axis.row, set()).update(new)
+            axis.anchor = max(new, key=lambda anchor: anchor.at)
 
 
-def _row(sender: int, parcel: Parcel, axes: Mapping[str, KnownAxis], received_at: int) -> frames.FrameRow:
+def _row(sender: _Sender, parcel: Parcel, received_at: int) -> frames.FrameRow:
     assert parcel.content is not None
     frame = parcel.frame
     return frames.FrameRow(
-        sender,
+        sender.row,
         *frame.identity,
         frame.kind,
-        axes[parcel.content.axis].row,
+        sender.axes[parcel.content.axis].row,
         *parcel.span,
         parcel.readings,
         received_at,
     )
-
-
-def _catalogue(
-    connection: sqlite3.Connection,
-    sender: int,
-    fresh: Sequence[Parcel],
-    known: Mapping[str, int],
-    now: int,
-    most: int,
-) -> dict[str, int]:
-    """Enter new series. A collector's list is known by its hash, which no two lists share by chance."""
-    lists = dict(known)
-    for parcel in fresh:
-        for track in parcel.content.tracks if isinstance(parcel.content, Survey) else ():
-            fingerprint = hash(track.series)
-            if lists.get(track.collector) != fingerprint:
-                frames.catalogue(connection, sender, track.collector, track.series, now, most)
-                lists[track.collector] = fingerprint
-    return lists
-
-
-def _touch(
-    connection: sqlite3.Connection,
-    sender: int,
-    deposit: Deposit,
-    fresh: Sequence[Parcel],
-    known: Known,
-    axes: Mapping[str, KnownAxis],
-    touch_every: int,
-) -> Known:
-    """Note that the sender was seen, and the resource of its newest frame: backfill does not bring old labels back."""
-    resource, told_at = known.resource, known.told_at
-    for parcel in fresh:
-        assert parcel.content is not None
-        axis = axes[parcel.content.axis]
-        offset = axis.ceiling if axis.anchor is None else axis.anchor.offset
-        if parcel.span[1] + offset >= told_at:
-            resource, told_at = parcel.content.resource, parcel.span[1] + offset
-    changed = resource is not None and resource != known.resource
-    if changed or abs(deposit.received_at - known.touched_at) >= touch_every:
-        frames.touch(connection, sender, deposit.received_at, resource if changed else None)
-        return replace(known, touched_at=deposit.received_at, resource=resource, told_at=told_at)
-    return replace(known, told_at=told_at)
-
-
-def _apply(
-    connection: sqlite3.Connection,
-    device: str,
-    kind: int,
-    records: Records,
-    apply_report: Apply,
-    apply_event: Apply,
-) -> None:
-    for record in records.records:
-        if kind == FrameKind.REPORTS and record["type"] != "loss":
-            apply_report(connection, device, record)
-        elif kind == FrameKind.EVENTS:
-            apply_event(connection, device, record)

@@ -1,28 +1,32 @@
 """The store: `await store.write(fn)` returns after COMMIT, `await store.read(fn)` sees one consistent moment.
 
-Group commit needs no task and no leader: a write joins the queue and sends the writer's worker a turn. The
-turn that finds its write still waiting commits all that waits; the turns behind it find theirs done. So writes
-that arrive while a commit is in progress share the next one, and a caller that is cancelled leaves no
-other waiting. With no path there is one connection in memory, which reads share: a simulation's hub.
+Group commit needs no task: a write joins the queue, and one of the callers leads. It sends the writer's worker a turn,
+which commits all that waits and wakes every caller of the group at once; then the first of those who came
+meanwhile leads. So a group costs one way to the thread and back however many share it. A leader that is cancelled
+leaves no other waiting: its turn ends on the thread, and one that had not begun is passed on. With no path
+there is one connection in memory, which reads share: a simulation's hub.
 
 After a transaction failed, the writer's connection is opened anew: what a failed sync left in it is not trusted.
 Does not handle: two hubs on one file.
 """
 
+import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from edge_agent.hub.store import engine
-from edge_agent.hub.store.commit import Write, commit
+from edge_agent.hub.store.commit import Clerk, Write, commit
 from edge_agent.hub.store.failure import StoreBroken, StoreFull, mapped
 from edge_agent.model.ports import Offload, Worker
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
-_GROUP = 64
+_GROUP = 256
 _READERS = 2
 
 
@@ -61,6 +65,7 @@ class Store:
         self._path, self._schemas, self._offload, self._most_bytes = path, tuple(schemas), offload, most_bytes
         self._where = engine.MEMORY if path is None else str(path)
         self._waiting: deque[Write] = deque()
+        self._led = False
         self._writer: Worker | None = None
         self._connection: sqlite3.Connection | None = None
         self._readers: deque[_Reader] = deque()
@@ -88,13 +93,13 @@ class Store:
         What it raises undoes only what it did. StoreFull and StoreBroken mean that nothing of it is stored. When the
         wait is cancelled the write may still happen.
         """
-        assert self._writer is not None, "the store is not open"
-        write = Write(function)
-        self._waiting.append(write)
-        await self._writer.run(self._turn, write)
-        if write.error is not None:
-            raise write.error
-        result: T = write.result
+        result: T = await self._written(Write(asyncio.get_running_loop().create_future(), function))
+        return result
+
+    async def enter(self, clerk: Clerk[Item, T], item: Item) -> T:
+        """Have a clerk enter an item in the next transaction, with all others that wait for it; like `write`."""
+        write = Write(asyncio.get_running_loop().create_future(), clerk=clerk, item=item)
+        result: T = await self._written(write)
         return result
 
     async def read(self, function: Callable[[sqlite3.Connection], T]) -> T:
@@ -110,23 +115,68 @@ class Store:
             await reader.worker.run(reader.close)
             if reader.worker is not self._writer:
                 self._offload.release(reader.worker)
+        while self._waiting and self._writer is not None:
+            await self._writer.run(self._turn, asyncio.get_running_loop())
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.run(self._disconnect)
             self._offload.release(writer)
 
-    def _turn(self, write: Write) -> None:
-        """Commit all that waits, unless an earlier turn took this write along."""
-        while not write.done:
-            group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+    async def _written(self, write: Write) -> Any:
+        assert self._writer is not None, "the store is not open"
+        self._waiting.append(write)
+        if self._led:
             try:
-                stands = commit(self._connected(), group, self._where)
-            except (StoreFull, StoreBroken) as error:
-                stands = False
-                for waiting in group:
-                    waiting.done, waiting.error = True, error
+                await write.call
+            except asyncio.CancelledError:
+                if not write.call.cancelled() and not write.done:
+                    self._pass_on()  # it was to lead, and left in the same moment
+                raise
+        while not write.done:  # more than a group may stand before it
+            self._led = True
+            await self._writer.run(self._turn, asyncio.get_running_loop())
+        if write.error is not None:
+            raise write.error
+        return write.result
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Commit all that waits; on the writer's thread."""
+        group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+        try:
+            self._commit(group)
+        finally:
+            with suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._answer, group)
+
+    def _commit(self, group: Sequence[Write]) -> None:
+        if not group:
+            return  # another turn took all
+        stands = False
+        failure: Exception = StoreBroken(f"{self._where}: a write broke its transaction", hint="report this as a bug")
+        try:
+            stands = commit(self._connected(), group, self._where)
+        except (StoreFull, StoreBroken) as error:
+            failure = error
+        finally:
+            for write in group:
+                if not write.done:
+                    write.done, write.error = True, failure
             if not stands and self._path is not None:
                 self._disconnect()
+
+    def _answer(self, group: Sequence[Write]) -> None:
+        for write in group:
+            if not write.call.done():
+                write.call.set_result(None)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Have the first that still waits lead."""
+        for write in self._waiting:
+            if not write.call.done():
+                write.call.set_result(None)
+                return
+        self._led = False
 
     def _prepare(self) -> None:
         engine.prepare(self._connected(), self._schemas, self._where)

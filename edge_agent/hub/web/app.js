@@ -1,251 +1,440 @@
-// The hub's page: devices with their lamps, and live values over one authenticated stream.
+// The hub's page: who is there, how each part of a device is, and what its sensors say now.
 //
-// Everything that came from elsewhere is put in as text. The access token lives in memory only; the one-time login
-// token comes in the fragment, which no server and no log sees, and is taken out of the address at once.
+// Data flow:
+//   the one-time token in the address, else the refresh cookie -> an access token, kept in memory only
+//   every 5 s   /api/v1/devices           -> a card a device: state, lamps, when it was seen
+//   one stream  /api/v1/telemetry/stream  -> values of the cards that are open, as they come
+//   as needed   /api/v1/series            -> which series are counters: those get a rate
+//   every 1 s   the clock                 -> ages; what is too old is drawn grey
+//
+// The stream names the open cards only, and stands only while the page can be seen: devices send live values while
+// somebody looks, and a page that nobody sees shall cost them nothing. Everything that came from elsewhere is put in
+// as text; elements are clones of the document's templates.
+//
+// It does not show history (`/api/v1/query` has it), change settings, keep anything in the browser, follow more than
+// 100 devices at a time, or read event streams other than the hub's own.
 "use strict";
 
-const RETRY_MS = [1000, 2000, 5000, 10000, 30000];
+const RETRY_MS = [500, 1000, 2000, 5000, 10000];
 const LIST_MS = 5000;
+const KINDS_MS = 15000;
 const SILENT_MS = 45000;
-const MOST_VALUES = 400;
+const OLD_MS = 10000;
+const POINTS = 60;
+const MOST = { unasked: 4, followed: 100, rows: 600, unfolded: 16 };
 
-const page = { devices: document.getElementById("devices"), line: document.getElementById("line"), leave: document.getElementById("leave") };
+const byId = (id) => document.getElementById(id);
+const clone = (id) => byId(id).content.firstElementChild.cloneNode(true);
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+const backoff = (failures) => pause(RETRY_MS[Math.min(failures, RETRY_MS.length) - 1] * (0.5 + Math.random() / 2));
+
 const cards = new Map();
 let session = null;
+let ahead = 0; // the hub's clock minus this one, in ms
+const hubNow = () => Date.now() + ahead;
 
-const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const say = (text) => { page.line.textContent = text; };
+function kept(map, key, make) {
+  if (!map.has(key)) map.set(key, make());
+  return map.get(key);
+}
 
-function element(name, text, ...classes) {
-  const made = document.createElement(name);
-  if (text !== undefined) made.textContent = text;
-  made.classList.add(...classes.filter(Boolean));
-  return made;
+function write(node, text) {
+  // An unchanged text is not written again, so that what people have selected stays selected.
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function showLink(state, text) {
+  byId("link").className = `lamp quiet ${state}`;
+  write(byId("link"), text);
 }
 
 // --- the session
 
-async function open(path, body) {
-  const options = { method: "POST", credentials: "same-origin", headers: { "content-type": "application/json" } };
-  const answer = await fetch(path, { ...options, body: JSON.stringify(body) });
-  if (!answer.ok) return answer.status;
-  session = await answer.json();
-  session.until = Date.now() + (session.expires_in - 60) * 1000;
-  page.leave.hidden = false;
-  return 200;
-}
-
-async function logIn() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  if (token) {
-    history.replaceState(null, "", location.pathname);
-    if ((await open("/api/v1/auth/login", { token })) === 200) return true;
-  }
-  return (await open("/api/v1/auth/refresh", {})) === 200;
-}
-
-let renewal = null;
-async function bearer() {
-  if (Date.now() > session.until) {
-    // One renewal at a time: the cookie is good once.
-    renewal = renewal || open("/api/v1/auth/refresh", {}).finally(() => { renewal = null; });
-    if ((await renewal) === 401) leave("Your session has ended. Ask for a new login link.");
-  }
-  return { authorization: `Bearer ${session.access_token}` };
-}
-
-async function ask(path, options = {}) {
-  const headers = { ...(await bearer()), ...options.headers };
-  const answer = await fetch(path, { ...options, headers, cache: "no-store" });
-  if (answer.status === 401) session.until = 0;
-  if (!answer.ok) throw new Error(`the hub answered ${answer.status}`);
+async function answered(path, options) {
+  const answer = await fetch(path, { ...options, cache: "no-store" });
+  if (!answer.ok) throw Object.assign(new Error(`the hub answered ${answer.status}`), { status: answer.status });
   return answer;
 }
 
-function leave(text) {
-  session = null;
-  cards.clear();
-  page.devices.replaceChildren();
-  page.leave.hidden = true;
-  say(text);
-  throw new Error(text);
+const posted = (body) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+
+async function enter(path, secret) {
+  // Kept alive: a reload must not cut off the answer that brings the next cookie, since each is good once.
+  session = await (await answered(path, { ...posted(secret), keepalive: true })).json();
+  session.until = Date.now() + (session.expires_in - 60) * 1000;
 }
 
-page.leave.addEventListener("click", async () => {
-  await fetch("/api/v1/auth/logout", { method: "POST", credentials: "same-origin" });
-  location.reload();
-});
+function renew() {
+  const work = () => enter("/api/v1/auth/refresh", {});
+  // Tabs share the cookie and take turns, where the browser has locks (over TLS and on this machine).
+  return navigator.locks ? navigator.locks.request("refresh", work) : work();
+}
+
+async function logIn(token) {
+  try {
+    if (token) return await enter("/api/v1/auth/login", { token });
+  } catch (error) {
+    // A link that was used already may be the one that began this browser's session.
+    if (error.status !== 401) throw error;
+  }
+  return renew();
+}
+
+let renewal = null;
+async function ask(path, options = {}) {
+  try {
+    if (Date.now() > session.until) await (renewal = renewal || renew().finally(() => { renewal = null; }));
+  } catch (error) {
+    if (error.status === 401) leave("Your session has ended.");
+    throw error;
+  }
+  const headers = { ...options.headers, authorization: `Bearer ${session.access_token}` };
+  return answered(path, { ...options, headers });
+}
+
+const askJson = async (path, options) => (await ask(path, options)).json();
+
+function leave(why) {
+  session = null;
+  cards.clear();
+  turn();
+  byId("devices").replaceChildren();
+  byId("leave").hidden = true;
+  byId("gate").hidden = false;
+  write(byId("why"), why);
+  write(byId("port"), location.port || "443");
+  showLink("", "not logged in");
+}
+
+// --- values as people write them
+
+const RATIO = /(utilization|ratio|charge|fraction)$/;
+const SCALED = /^(Hz|W|V|A|J|Wh|bit|Ohm)(\/s)?$/;
+const DECIMAL = [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"]];
+const BINARY = [[2 ** 40, "Ti"], [2 ** 30, "Gi"], [2 ** 20, "Mi"], [2 ** 10, "Ki"]];
+const SPANS = [[86400, "d"], [3600, "h"], [60, "min"]];
+const formats = [0, 1, 2].map((n) => new Intl.NumberFormat("en", { minimumFractionDigits: n, maximumFractionDigits: n }));
+
+function number(raw) {
+  const value = Number(raw.toPrecision(12)); // 0.82 s are 820 ms, not 820.0
+  const size = Math.abs(value);
+  if (value !== 0 && (size < 0.01 || size >= 1e12)) return value.toPrecision(3);
+  return formats[Number.isInteger(value) ? 0 : size < 10 ? 2 : 1].format(value);
+}
+
+function scaled(value, steps, unit) {
+  const [size, prefix] = steps.find(([least]) => Math.abs(value) >= least) || [1, ""];
+  return `${number(value / size)} ${prefix}${unit}`;
+}
+
+function shown(value, ucum, name) {
+  // What is counted, as in `{packet}`, the name says already.
+  const unit = ucum.replace(/\{[^}]*\}/g, "").replace(/^1?\//, "/");
+  if ((unit === "1" && RATIO.test(name)) || unit === "s/s") return `${formats[1].format(value * 100)} %`;
+  if (unit === "Cel") return `${formats[1].format(value)} °C`;
+  if (unit === "J/s") return scaled(value, DECIMAL, "W");
+  if (unit === "By" || unit === "By/s") return scaled(value, BINARY, unit.replace("By", "B"));
+  if (unit === "s") return Math.abs(value) < 60 ? scaled(value, DECIMAL, "s") : scaled(value, SPANS, "");
+  if (SCALED.test(unit)) return scaled(value, DECIMAL, unit);
+  return unit === "1" || unit === "" ? number(value) : `${number(value)} ${unit}`;
+}
+
+function age(ms) {
+  if (ms < 2000) return "now";
+  const [size, unit] = SPANS.find(([least]) => ms >= least * 1000) || [1, "s"];
+  return `${Math.floor(ms / 1000 / size)} ${unit} ago`;
+}
+
+// `cpu.logical_number=0 cpu.mode=user` is `cpu 0 · user`: a word speaks for itself, a number needs its key.
+function worded(attributes) {
+  return Object.keys(attributes).sort().map((key) => {
+    const noun = key.replace(/\.(logical_number|number|index)$/, "").split(".").pop();
+    return /^\d*$/.test(attributes[key]) ? `${noun} ${attributes[key]}` : attributes[key];
+  }).join(" · ");
+}
+
+// Long names may break after a dot or an underscore, by a space without width.
+const breakable = (name) => name.replace(/[._]/g, "$&\u200b");
+
+// A line over the last values, newest at the right edge, broken where nothing was known. Ratios are drawn from 0 to 1;
+// others over their own range, but never so close that noise below 2 % looks like news.
+function drawn(points, isRatio) {
+  const known = points.filter(Number.isFinite);
+  const [low, high] = isRatio ? [0, 1] : [Math.min(...known), Math.max(...known)];
+  const span = Math.max(high - low, Math.abs(high) * 0.02) || 1;
+  return points.map((value, index) => {
+    if (!Number.isFinite(value)) return "";
+    const pen = Number.isFinite(points[index - 1]) ? "L" : "M";
+    return `${pen}${index + POINTS - points.length} ${(8 - (14 * (value - (low + high) / 2)) / span).toFixed(1)}`;
+  }).join("");
+}
 
 // --- devices
 
-function cardOf(id) {
-  const known = cards.get(id);
-  if (known) return known;
-  const card = { root: element("article"), state: element("span", "", "state"), seen: element("p", "", "quiet"), lamps: element("ul"), rows: new Map() };
-  const head = element("div");
-  head.append(element("h2", id), card.state);
-  const table = element("table");
-  card.values = element("tbody");
-  table.append(card.values);
-  card.root.append(head, card.seen, card.lamps);
-  if (session.role === "admin") card.root.append(echoButton(id));
-  card.root.append(table);
-  cards.set(id, card);
-  page.devices.append(card.root);
+function newCard(device) {
+  const root = clone("device");
+  const card = { root, device, rows: new Map(), collectors: new Map(), said: "", kindsAt: -Infinity };
+  for (const part of ["state", "seen", "facts", "lamps", "echo", "note", "groups"]) card[part] = root.querySelector(`.${part}`);
+  write(root.querySelector("h2"), device.id);
+  root.open = device.state !== "offline" && opened().length < MOST.unasked;
+  root.addEventListener("toggle", turn);
+  card.echo.hidden = session.role !== "admin";
+  card.echo.addEventListener("click", () => echo(device.id, card.echo));
+  byId("devices").append(root);
   return card;
 }
 
-function echoButton(id) {
-  const button = element("button", "Ask for an echo");
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    try {
-      const path = `/api/v1/devices/${encodeURIComponent(id)}/instructions`;
-      const body = JSON.stringify({ type: "echo", args: { text: "hello" }, expires_in: 60 });
-      const sent = await (await ask(path, { method: "POST", headers: { "content-type": "application/json" }, body })).json();
-      const ends = new Set(["done", "failed", "refused", "expired", "unknown", "cancelled"]);
-      for (let tries = 0; tries < 30; tries += 1) {
-        await pause(1000);
-        const { instructions } = await (await ask(path)).json();
-        const found = instructions.find((one) => one.id === sent.id);
-        button.textContent = `Echo: ${found.state}`;
-        if (ends.has(found.state)) break;
-      }
-    } catch (error) {
-      button.textContent = `Echo: ${error.message}`;
-    } finally {
-      button.disabled = false;
+// The way down and back, tried by hand: an instruction that does nothing but answer.
+async function echo(id, button) {
+  button.disabled = true;
+  try {
+    const path = `/api/v1/devices/${encodeURIComponent(id)}/instructions`;
+    const sent = await askJson(path, posted({ type: "echo", args: { text: "hello" }, expires_in: 60 }));
+    for (let state = "queued"; ["queued", "sent", "received", "running"].includes(state); await pause(500)) {
+      state = (await askJson(path)).instructions.find((one) => one.id === sent.id).state;
+      write(button, `Echo: ${state}`);
     }
-  });
-  return button;
+  } catch (error) {
+    write(button, `Echo: ${error.message}`);
+  }
+  button.disabled = false;
 }
 
-function showDevice(device, now) {
-  const card = cardOf(device.id);
-  card.state.textContent = device.twin ? `${device.state}, twin` : device.state;
-  card.state.className = `state ${device.twin ? "twin" : device.state}`;
-  const seconds = device.last_seen === null ? null : Math.max(0, Math.round((now - device.last_seen) / 1000));
-  card.seen.textContent = seconds === null ? "never seen" : `seen ${seconds} s ago`;
-  card.lamps.replaceChildren(...device.lamps.map((lamp) => {
-    const row = element("li", `${lamp.part}: ${lamp.state}`, lamp.state);
-    if (lamp.note) row.append(element("span", ` ${lamp.note}`, "quiet"));
-    return row;
-  }));
+function showDevice(device) {
+  const card = kept(cards, device.id, () => newCard(device));
+  card.device = device;
+  const { "device.id": _, "host.name": host, "host.arch": arch, "os.version": system, ...labels } = device.resource;
+  write(card.facts, [host, arch, system, ...Object.values(labels)].filter(Boolean).join(" · "));
+  write(card.state, device.twin ? "twin: two machines use this name" : device.state);
+  card.state.className = `state lamp ${device.twin ? "twin" : device.state}`;
+  if (card.rows.size === 0) write(card.note, device.state === "offline" ? "No values while it is offline." : "Waiting for values.");
+  const lamps = JSON.stringify(device.lamps);
+  if (lamps !== card.said) card.lamps.replaceChildren(...lampsOf(device));
+  card.lamps.classList.toggle("past", device.state !== "online");
+  card.said = lamps;
+}
+
+function lampsOf(device) {
+  const worst = ["fail", "warn", "ok"];
+  return [...device.lamps].sort((a, b) => worst.indexOf(a.state) - worst.indexOf(b.state)).map((lamp) => {
+    const item = clone("lamp");
+    item.classList.add(lamp.state);
+    write(item.querySelector(".part"), lamp.part.replace(/^collector\./, ""));
+    write(item.querySelector(".word"), ` ${lamp.state}${lamp.note ? `: ${lamp.note}` : ""}`);
+    item.title = item.textContent;
+    return item;
+  });
 }
 
 async function list() {
-  const { devices, hub_time: now } = await (await ask("/api/v1/devices")).json();
+  const { devices, hub_time: now } = await askJson("/api/v1/devices");
+  ahead = now - Date.now();
   const ids = new Set(devices.map((device) => device.id));
   for (const [id, card] of cards) if (!ids.has(id)) { card.root.remove(); cards.delete(id); }
-  if (devices.length > 0 && cards.size === 0) page.devices.replaceChildren();
-  for (const device of devices) showDevice(device, now);
-  if (devices.length === 0) page.devices.replaceChildren(element("p", "No device yet.", "quiet"));
+  byId("none").hidden = devices.length > 0;
+  devices.forEach(showDevice);
+  turn();
+  for (const card of opened()) await learnKinds(card);
 }
 
-function shown(value, unit, reason) {
-  if (value === null) return reason || "unknown";
-  const text = Number.isInteger(value) ? String(value) : value.toPrecision(5);
-  return unit === "1" ? text : `${text} ${unit}`;
+// Ticks do not say what is a counter; the catalogue does, once the first batch with a series was stored.
+async function learnKinds(card) {
+  if (Date.now() - card.kindsAt < KINDS_MS || [...card.rows.values()].every((row) => row.kind)) return;
+  card.kindsAt = Date.now();
+  const { series } = await askJson(`/api/v1/series?device=${encodeURIComponent(card.device.id)}`);
+  for (const { collector, name, attributes, kind } of series) {
+    const row = card.rows.get(keyOf(collector, name, attributes));
+    if (!row || row.kind) continue;
+    row.root.classList.add(kind);
+    Object.assign(row, { kind, points: kind === "counter" ? [] : row.points });
+  }
+}
+
+// --- readings
+
+const keyOf = (collector, name, attributes) => JSON.stringify([collector, name, Object.entries(attributes).sort()]);
+
+function newGroup(card, collector) {
+  const root = clone("group");
+  write(root.querySelector(".name"), collector);
+  card.groups.append(root);
+  return { root, age: root.querySelector(".age"), blocks: new Map(), axis: "", at: 0, ts: -Infinity };
+}
+
+function newRow(group, name, attributes) {
+  const root = clone("row");
+  const [label, side, , main] = root.children;
+  const words = worded(attributes);
+  write(label, breakable(words || name));
+  label.title = [name, ...Object.entries(attributes).map((pair) => pair.join("="))].join(" ");
+  (words ? blockOf(group, name) : group.root).append(root);
+  const path = root.querySelector("path");
+  return { root, side, main, path, axis: "", at: -Infinity, ts: -Infinity, every: 0, value: null, points: [], kind: "" };
+}
+
+// The rows of one name, below it. Very many fold themselves away: 12 cores times 7 modes is no view.
+function blockOf(group, name) {
+  const block = kept(group.blocks, name, () => group.root.appendChild(clone("block")));
+  const rows = block.children.length; // with the one to come, without the heading
+  write(block.firstElementChild, breakable(rows > MOST.unfolded ? `${name} (${rows})` : name));
+  if (rows === MOST.unfolded + 1) block.open = false;
+  return block;
 }
 
 function showTick(tick) {
   const card = cards.get(tick.device);
   if (!card) return;
+  const group = kept(card.collectors, tick.collector, () => newGroup(card, tick.collector));
+  const ts = tick.ts === null ? hubNow() : tick.ts;
   for (const [name, attributes, unit, value, reason] of tick.readings) {
-    const written = Object.keys(attributes).sort().map((key) => `${key}=${attributes[key]}`).join(" ");
-    const key = `${tick.collector} ${name} ${written}`;
-    let row = card.rows.get(key);
-    if (!row) {
-      if (card.rows.size >= MOST_VALUES) continue;
-      const line = element("tr");
-      const label = element("td", name);
-      if (written) label.append(element("span", ` ${written}`, "quiet"));
-      row = { cell: element("td"), axis: "", at: -Infinity };
-      line.append(label, row.cell);
-      card.rows.set(key, row);
-      card.values.append(line);
+    const key = keyOf(tick.collector, name, attributes);
+    if (!card.rows.has(key) && card.rows.size >= MOST.rows) continue;
+    const row = kept(card.rows, key, () => newRow(group, name, attributes));
+    if (isNews(row, tick, ts)) showReading(row, tick, ts, { name, unit, value, reason });
+  }
+  write(card.note, card.rows.size < MOST.rows ? "" : `No more than ${MOST.rows} series are shown.`);
+  if (isNews(group, tick, ts)) Object.assign(group, { axis: tick.axis, at: tick.at, ts });
+}
+
+// The same tick comes live and again with its batch, and an earlier boot's backlog may come after this boot's values:
+// within one axis its own time decides, between two the hub's.
+function isNews(last, tick, ts) {
+  return last.axis === tick.axis ? tick.at > last.at : ts >= last.ts;
+}
+
+function showReading(row, tick, ts, { name, unit, value, reason }) {
+  const every = row.axis === tick.axis ? tick.at - row.at : NaN;
+  const isCounter = row.kind === "counter";
+  // A counter that fell began anew: no rate is known.
+  const rate = value === null || row.value === null || value < row.value ? NaN : (value - row.value) / (every / 1000);
+  write(row.main, value === null ? reason || "unknown" : shown(value, unit, name));
+  write(row.side, isCounter && rate >= 0 ? shown(rate, `${unit}/s`, name) : "");
+  row.root.classList.toggle("absent", value === null);
+  if (every > oldAfter(row)) row.points.push(NaN);
+  row.points = [...row.points, isCounter ? rate : value ?? NaN].slice(-POINTS);
+  row.path.setAttribute("d", drawn(row.points, unit === "1" && RATIO.test(name)));
+  Object.assign(row, { axis: tick.axis, at: tick.at, ts, value, every });
+}
+
+// Some sensors are read seldom: what is old depends on how often a value came.
+const oldAfter = (row) => Math.max(OLD_MS, 3 * (row.every || 0));
+
+function tellAges() {
+  const now = hubNow();
+  for (const { device, root, seen, rows, collectors } of cards.values()) {
+    const last = Math.max(device.last_seen, ...[...collectors.values()].map((group) => group.ts));
+    write(seen, last > 0 ? `seen ${age(now - last)}` : "never seen");
+    if (!root.open) continue;
+    for (const group of collectors.values()) write(group.age, age(now - group.ts));
+    for (const row of rows.values()) {
+      const isOld = now - row.ts > oldAfter(row);
+      row.root.classList.toggle("old", isOld);
+      if (isOld) write(row.side, age(now - row.ts));
     }
-    // The same tick comes live and again with its batch: axis times tell which is newer.
-    if (row.axis === tick.axis && tick.at <= row.at) continue;
-    row.axis = tick.axis;
-    row.at = tick.at;
-    row.cell.textContent = shown(value, unit, reason);
   }
 }
 
 // --- the stream
 
 async function* eventsOf(answer, alive) {
-  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
     alive();
-    rest += value;
-    const blocks = rest.split("\n\n");
-    rest = blocks.pop();
-    for (const block of blocks) {
-      const lines = block.split("\n");
-      const data = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6)).join("\n");
-      const name = lines.find((line) => line.startsWith("event: "));
-      if (name && data) yield { name: name.slice(7), data: JSON.parse(data) };
+    const events = (rest + part.value).split("\n\n");
+    rest = events.pop();
+    for (const event of events) {
+      const [, name] = event.match(/^event: (.*)$/m) || [];
+      const [, data] = event.match(/^data: (.*)$/m) || [];
+      if (name && data) yield { name, data: JSON.parse(data) };
     }
   }
+}
+
+const opened = () => [...cards.values()].filter((card) => card.root.open);
+const wanted = () => (document.hidden ? [] : opened().slice(0, MOST.followed)).map((card) => card.device.id).map(encodeURIComponent).join();
+let stream = { asked: "", stop: new AbortController() };
+
+// Follow something else when what is looked at has changed.
+function turn() {
+  if (wanted() !== stream.asked) stream.stop.abort(turn);
 }
 
 async function follow() {
   const stop = new AbortController();
+  const asked = wanted();
+  stream = { asked, stop };
+  if (!asked) return new Promise((done) => stop.signal.addEventListener("abort", done));
   let timer = 0;
   const alive = () => { clearTimeout(timer); timer = setTimeout(() => stop.abort(), SILENT_MS); };
   alive();
   try {
-    const answer = await ask("/api/v1/telemetry/stream", { signal: stop.signal });
-    trouble(follow, "");
-    for await (const event of eventsOf(answer, alive)) {
-      if (event.name === "telemetry") showTick(event.data);
-    }
+    const answer = await ask(`/api/v1/telemetry/stream?device=${asked}`, { signal: stop.signal });
+    tell(follow, null);
+    for await (const event of eventsOf(answer, alive)) if (event.name === "telemetry") showTick(event.data);
+  } catch (error) {
+    if (stop.signal.reason !== turn) throw error;
   } finally {
     clearTimeout(timer);
-    stop.abort();
   }
 }
 
+// --- all the time
+
 const troubles = new Map();
-function trouble(work, text) {
-  troubles.set(work, text);
-  say([...troubles.values()].find((one) => one) || "live");
+function tell(work, error) {
+  troubles.set(work, error && `${error.status ? error.message : "no contact with the hub"}; trying again`);
+  const worst = [...troubles.values()].find((one) => one);
+  showLink(worst ? "warn" : "ok", worst || "live");
 }
 
 async function forever(work, between) {
-  let failures = 0;
-  while (session) {
+  for (let failures = 0; session;) {
     const began = Date.now();
     try {
       await work();
-      trouble(work, "");
+      if (session) tell(work, null);
       failures = 0;
+      await pause(between);
     } catch (error) {
       if (!session) return;
-      if (Date.now() - began > 60000) failures = 0;
-      trouble(work, `no contact: ${error.message}`);
-      await pause(RETRY_MS[Math.min(failures, RETRY_MS.length - 1)] * (0.5 + Math.random() / 2));
-      failures += 1;
-      continue;
+      if (error.status === 401) session.until = 0;
+      tell(work, error);
+      failures = Date.now() - began > 10000 ? 1 : failures + 1;
+      await backoff(failures);
     }
-    await pause(between);
   }
 }
 
 async function main() {
-  try {
-    if (!(await logIn())) { say("Open the login link that the hub printed; `edge-agent hub token` makes a new one."); return; }
-  } catch (error) {
-    say(`no contact: ${error.message}`);
-    return;
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  // Out of the address at once: addresses are copied, kept in histories and shown on screens.
+  history.replaceState(null, "", location.pathname);
+  for (let failures = 1; !session; failures += 1) {
+    try {
+      await logIn(token);
+    } catch (error) {
+      if (error.status === 401) return leave(token ? "This login link was used already, or is too old." : "You are not logged in.");
+      tell(main, error);
+      await backoff(failures);
+    }
   }
+  troubles.clear();
+  byId("leave").hidden = false;
+  setInterval(tellAges, 1000);
   forever(list, LIST_MS);
-  forever(follow, 1000);
+  return forever(follow, 0);
 }
 
+byId("leave").addEventListener("click", async () => {
+  try {
+    await fetch("/api/v1/auth/logout", { method: "POST" });
+    leave("You are logged out.");
+  } catch {
+    showLink("warn", "still logged in: no contact with the hub");
+  }
+});
+document.addEventListener("visibilitychange", turn);
+// A new login link opened in this tab changes nothing but the fragment.
+window.addEventListener("hashchange", () => location.reload());
 main();

@@ -1,0 +1,27 @@
+"""Deferred parts: what can wait lets the sampler begin first.
+
+The first sample is due within half a second of the start, and the parts that speak HTTP spend a good part of that on
+loading their library. So they begin once the first tick was taken, or after `_PATIENCE`, when no collector answers.
+"""
+
+from typing import NoReturn
+
+import anyio
+
+from edge_agent.kit.scopes import Part
+
+_PATIENCE = 2.0
+
+
+class Deferred:
+    """A part that begins when an event is set."""
+
+    def __init__(self, part: Part, begun: anyio.Event) -> None:
+        self._part, self._begun = part, begun
+
+    async def run(self) -> NoReturn:
+        """Wait, then live as the part does."""
+        with anyio.move_on_after(_PATIENCE):
+            await self._begun.wait()
+        await self._part.run()
+        raise AssertionError("a part ended by itself")
