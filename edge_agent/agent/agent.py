@@ -6,7 +6,7 @@ unexpectedly leaves through the same blocks, sealed, and ends the process.
 """
 
 from base64 import b64decode
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ import anyio
 from edge_agent.agent.deferred import Deferred
 from edge_agent.agent.generations import Generations
 from edge_agent.agent.keywatcher import KeyWatcher
+from edge_agent.agent.logs import Log
 from edge_agent.agent.machine import Ports
 from edge_agent.agent.plan import Plan
 from edge_agent.agent.runtime import runtime_folder
@@ -63,12 +64,11 @@ class Agent:
         ports: Ports,
         key: Key,
         notifier: Notifier,
-        lamps: LampBoard,
-        set_log_level: Callable[[str], None],
+        log: Log,
     ) -> None:
         self._loaded, self._ports, self._key, self._notifier = loaded, ports, key, notifier
-        self._set_log_level = set_log_level
-        self.lamps = lamps
+        self._log = log
+        self.lamps = lamps = LampBoard(ports.clock, log.lamp)
         self.tally = Tally(ports.clock)
         self.time = Timekeeper(ports.clock)
         settings = loaded.settings
@@ -157,7 +157,7 @@ class Agent:
         """One generation; the next plan, or None to stop."""
         ports = self._ports
         self.plan, self._beater = plan, beater
-        self._set_log_level(plan.loaded.settings.log.level)
+        self._log.set_level(plan.loaded.settings.log.level)
         self._sealer = sealer = Sealer(
             plan.loaded.settings.seal,
             self.buffers["telemetry"],
@@ -228,7 +228,10 @@ class Agent:
         assert self._sealer is not None, "the sampler runs inside the sealer's block"
         self.tally.take(tick)
         self._sealer.take(tick)
-        self._begun.set()
+        if not self._begun.is_set():
+            self._begun.set()
+            settings = self._loaded.settings
+            self._log.begun(settings.device.id, settings.hub.url, len(self._loaded.collectors))
 
     def _take_given(self, tick: Tick) -> bool:
         """Take what a program on this device handed over; False while no batch can be open."""

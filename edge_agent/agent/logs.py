@@ -1,41 +1,65 @@
 """Logs: structlog to standard error, JSON for journals, coloured lines for a terminal.
 
-Levels below the configured one cost nothing. No secret ever reaches a logger: parts log lamps, counts and reasons.
+The library is loaded with the first line that is written: a start that goes well writes its first line after its first
+sample. No secret ever reaches a logger: parts log lamps, counts and reasons, and tracebacks come without variables.
 """
 
 import logging
 import sys
-
-import structlog
+from typing import TYPE_CHECKING
 
 from edge_agent.model.lamp import Lamp
+
+if TYPE_CHECKING:
+    from structlog.types import FilteringBoundLogger, Processor
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _LOUDNESS = {"ok": logging.INFO, "warn": logging.WARNING, "fail": logging.ERROR}
 
 
-def configure_logs(level: str) -> None:
-    """Set the process's logging up; may be called again with another level."""
-    terminal = sys.stderr.isatty()
+def configure_logs(level: str) -> "FilteringBoundLogger":
+    """Set the process's logging up and give a logger; may be called again with another level."""
+    import structlog  # noqa: PLC0415 - a twentieth of a second, not spent before the first sample
+
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    as_json: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *_rendered(terminal=terminal),
+            *([plain] if sys.stderr.isatty() else as_json),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+    logger: FilteringBoundLogger = structlog.get_logger("edge_agent")
+    return logger
 
 
-def _rendered(*, terminal: bool) -> "list[structlog.types.Processor]":
-    """Tracebacks without local variables, which may hold secrets."""
-    if terminal:
-        return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+class Log:
+    """The agent's log: its start, and every lamp that changes."""
 
+    def __init__(self, level: str) -> None:
+        self._level = level
+        self._logger: FilteringBoundLogger | None = None
 
-def log_lamp(lamp: Lamp) -> None:
-    """One line for a lamp that changed."""
-    structlog.get_logger().log(_LOUDNESS[lamp.state], "lamp", part=lamp.part, state=lamp.state, note=lamp.note)
+    def set_level(self, level: str) -> None:
+        """Write lines of this level and above from now on."""
+        if level != self._level:
+            self._level, self._logger = level, None
+
+    def begun(self, device: str, hub: str, collectors: int) -> None:
+        """One line once sampling has begun."""
+        self._to().info("begun", device=device, hub=hub, collectors=collectors)
+
+    def lamp(self, lamp: Lamp) -> None:
+        """One line for a lamp that changed, or was born other than ok."""
+        loudness = _LOUDNESS[lamp.state]
+        if loudness >= _LEVELS[self._level]:
+            self._to().log(loudness, "lamp", part=lamp.part, state=lamp.state, note=lamp.note)
+
+    def _to(self) -> "FilteringBoundLogger":
+        if self._logger is None:
+            self._logger = configure_logs(self._level)
+        return self._logger

@@ -7,10 +7,9 @@ from pathlib import Path
 import anyio
 
 from edge_agent.agent.agent import Agent
-from edge_agent.agent.logs import configure_logs, log_lamp
+from edge_agent.agent.logs import Log
 from edge_agent.agent.machine import Ports, real_ports
 from edge_agent.config.load import Loaded
-from edge_agent.kit.lamps import LampBoard
 from edge_agent.kit.notify import service_notifier
 from edge_agent.link.keyfile import KeyFile
 from edge_agent.model.failure import ConfigError
@@ -18,7 +17,6 @@ from edge_agent.model.failure import ConfigError
 
 def run(loaded: Loaded, root: Path) -> None:
     """Run until SIGTERM or SIGINT; EdgeError when it cannot be begun."""
-    configure_logs(loaded.settings.log.level)
     asyncio.run(_run(make_agent(loaded, real_ports(root))))
 
 
@@ -30,8 +28,7 @@ def make_agent(loaded: Loaded, ports: Ports) -> Agent:
     if hub.key_file is None:
         raise ConfigError("hub.key_file: no key file is named", hint="set key_file under [hub], a file of mode 0600")
     key = KeyFile(hub.key_file, credential=loaded.sources.origin(("hub", "key_file")) == "system")
-    lamps = LampBoard(ports.clock, log_lamp)
-    return Agent(loaded, ports, key, service_notifier(), lamps, configure_logs)
+    return Agent(loaded, ports, key, service_notifier(), Log(loaded.settings.log.level))
 
 
 async def _run(agent: Agent) -> None:

@@ -10,6 +10,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import anyio
 import orjson
@@ -21,7 +22,7 @@ _STOP_LIMIT = 10.0
 
 
 class HubChild:
-    """A hub that lives as long as its block; `supervise` starts it again when it ends by itself."""
+    """A hub that lives as long as its block; `run` starts it again when it ends by itself."""
 
     def __init__(self, folder: Path, port: int, device: str, key_file: Path) -> None:
         self._command = [
@@ -56,8 +57,8 @@ class HubChild:
         if self._child is not None and self._child.returncode is None:
             self._child.kill()
 
-    async def supervise(self) -> None:
-        """Start it again each time it ends."""
+    async def run(self) -> NoReturn:
+        """Start it again each time it ends; DeviceError when it cannot be."""
         while True:
             assert self._child is not None, "the block was entered"
             await self._child.wait()

@@ -14,19 +14,19 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import anyio
 import orjson
 
 from edge_agent.agent.agent import Agent
 from edge_agent.agent.cost import own_cost
-from edge_agent.agent.logs import configure_logs
 from edge_agent.agent.machine import Ports, real_ports
 from edge_agent.agent.run import make_agent
 from edge_agent.cli.failure import tell
 from edge_agent.cli.hubchild import HubChild
 from edge_agent.config.load import Loaded, load
+from edge_agent.kit.scopes import running
 from edge_agent.link.keyfile import KeyFile
 from edge_agent.link.timekeeper import Timekeeper
 from edge_agent.model.failure import EdgeError, HubError
@@ -51,7 +51,6 @@ class Wishes:
 def main(argv: list[str]) -> int:
     """Run both until interrupted or for so long; 1 when readings were lost, 2 when used wrongly."""
     wishes = _parsed(argv)
-    configure_logs("warning")
     try:
         return asyncio.run(_up(wishes))
     except EdgeError as error:
@@ -88,18 +87,14 @@ async def _up(wishes: Wishes) -> int:
         if not wishes.as_json:
             print(f"hub      {hub.address}\nlogin    {hub.login} (once, within 15 minutes)")
             print(f"agent    http://127.0.0.1:{wishes.local_port}/status\nfolder   {wishes.folder}", flush=True)
-        async with anyio.create_task_group() as group:
-            group.start_soon(hub.supervise)
-            if wishes.kill_hub_at is not None:
-                group.start_soon(_kill_at, hub, wishes.kill_hub_at)
-            if wishes.seconds is not None:
-                group.start_soon(_stop_after, stop, wishes.seconds)
-            if not wishes.as_json:
-                group.start_soon(_show, agent)
+        if wishes.kill_hub_at is not None:
+            loop.call_later(wishes.kill_hub_at, hub.kill)
+        if wishes.seconds is not None:
+            loop.call_later(wishes.seconds, stop.set)
+        async with running(hub, *([] if wishes.as_json else [_Display(agent)])):
             before = own_cost()
             await agent.run(stop)
             cost = own_cost()
-            group.cancel_scope.cancel()
         stored = await _stored(loaded, ports, agent)
         readings = max(1, agent.tally.readings)
         assert agent.pusher is not None, "the agent ran"
@@ -139,29 +134,25 @@ def _settings(wishes: Wishes, hub: HubChild, device: str) -> Loaded:
     )
 
 
-async def _kill_at(hub: HubChild, seconds: float) -> None:
-    await anyio.sleep(seconds)
-    hub.kill()
-
-
-async def _stop_after(stop: anyio.Event, seconds: float) -> None:
-    await anyio.sleep(seconds)
-    stop.set()
-
-
-async def _show(agent: Agent) -> None:
+class _Display:
     """One line, written anew each second, while standard output is a terminal; a line every ten seconds otherwise."""
-    terminal = sys.stdout.isatty()
-    while True:
-        await anyio.sleep(1 if terminal else 10)
-        held = sum(buffer.depth().frames for buffer in agent.buffers.values())
-        pushed = agent.pusher.progress.frames if agent.pusher else 0
-        bad = [f"{lamp.part}: {lamp.note or lamp.state}" for lamp in agent.lamps.all() if lamp.state != "ok"]
-        line = (
-            f"{agent.tally.series} series  {agent.tally.readings:,} readings  {pushed} batches pushed  {held} buffered"
-            f"  {'; '.join(bad) if bad else 'all well'}"
-        )
-        print(f"\r\x1b[K{line[:150]}" if terminal else line, end="" if terminal else "\n", flush=True)
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def run(self) -> NoReturn:
+        """Show for ever."""
+        agent, terminal = self._agent, sys.stdout.isatty()
+        while True:
+            await anyio.sleep(1 if terminal else 10)
+            held = sum(buffer.depth().frames for buffer in agent.buffers.values())
+            pushed = agent.pusher.progress.frames if agent.pusher else 0
+            bad = [f"{lamp.part}: {lamp.note or lamp.state}" for lamp in agent.lamps.all() if lamp.state != "ok"]
+            line = (
+                f"{agent.tally.series} series  {agent.tally.readings:,} readings  {pushed} batches pushed"
+                f"  {held} buffered  {'; '.join(bad) if bad else 'all well'}"
+            )
+            print(f"\r\x1b[K{line[:150]}" if terminal else line, end="" if terminal else "\n", flush=True)
 
 
 async def _stored(loaded: Loaded, ports: Ports, agent: Agent) -> int:

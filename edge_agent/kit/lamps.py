@@ -10,7 +10,7 @@ from edge_agent.model.ports import Clock
 
 
 class LampBoard:
-    """`model.lamp.Lamps`. `changed` hears of each lamp that is new or has another state, once it is lit."""
+    """`model.lamp.Lamps`. `changed` hears of each lamp that has another state, and of a new one that is not ok, once lit."""
 
     def __init__(self, clock: Clock, changed: Callable[[Lamp], None]) -> None:
         self._clock = clock
@@ -23,7 +23,7 @@ class LampBoard:
         same = before is not None and before.state == state
         lamp = Lamp(part, state, before.since if before is not None and same else self._clock.now(), note)
         self._lamps[part] = lamp
-        if not same:
+        if not same and (before is not None or state != "ok"):
             self._changed(lamp)
 
     def remove(self, part: str) -> None:

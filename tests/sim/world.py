@@ -28,12 +28,12 @@ import anyio
 
 import edge_agent.collectors
 from edge_agent.agent.agent import Agent
+from edge_agent.agent.logs import Log
 from edge_agent.agent.machine import Ports
 from edge_agent.config.load import load
 from edge_agent.config.settings import Hub as HubSection
 from edge_agent.hub.settings import Settings
 from edge_agent.hub.wiring import Hub
-from edge_agent.kit.lamps import LampBoard
 from edge_agent.kit.notify import Notifier
 from edge_agent.kit.scopes import running
 from edge_agent.link.keyfile import GivenKey, Key
@@ -82,6 +82,20 @@ class Wishes:
     sections: Mapping[str, Mapping[str, Any]]
 
 
+class NotedLog(Log):
+    """A log that writes nothing and notes the lamps."""
+
+    def __init__(self, lamps: list[Lamp]) -> None:
+        super().__init__("error")
+        self._lamps = lamps
+
+    def begun(self, device: str, hub: str, collectors: int) -> None:
+        """Write nothing."""
+
+    def lamp(self, lamp: Lamp) -> None:
+        self._lamps.append(lamp)
+
+
 class World:
     """See the module."""
 
@@ -112,9 +126,7 @@ class World:
         host = Host(self._wishes.root, live=False)
         ports = Ports(self.clock, self._chance, self.disk, self._offload, host, self._link)
         self._stop = anyio.Event()
-        self._agent = Agent(
-            loaded, ports, self.key, Notifier(None), LampBoard(self.clock, self.lamps.append), lambda _level: None
-        )
+        self._agent = Agent(loaded, ports, self.key, Notifier(None), NotedLog(self.lamps))
         self._task = asyncio.ensure_future(self._agent.run(self._stop))
 
     async def passes(self, seconds: float) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.wire.batch import parse, survey, unzip
+from edge_agent.wire.survey import Surveyor
 from tests.wire.fuzz import damaged, refusal, steady, wounded
 
 WHOLE: dict[str, Any] = {
@@ -145,7 +146,7 @@ def test_what_may_be_missing_may_be_missing() -> None:
 @pytest.mark.parametrize(("path", "value", "field"), WOUNDS)
 def test_a_wound_is_named_by_its_path(path: tuple[Any, ...], value: object, field: str) -> None:
     body = changed(path, value)
-    for error in (refusal(survey, body), refusal(parse, body)):
+    for error in (refusal(survey, body), refusal(parse, body), refusal(Surveyor().survey, body)):
         assert error is not None
         assert (error.code, error.field) == ("bad_batch", field)
         assert field in str(error)
@@ -168,9 +169,9 @@ def test_a_wound_is_named_by_its_path(path: tuple[Any, ...], value: object, fiel
     ],
 )
 def test_what_is_no_batch_of_this_version(body: bytes, code: str) -> None:
-    error = refusal(survey, body)
-    assert error is not None
-    assert error.code == code
+    for error in (refusal(survey, body), refusal(Surveyor().survey, body)):
+        assert error is not None
+        assert error.code == code
 
 
 def test_sums_up_to_2_to_the_63_are_taken() -> None:
@@ -191,8 +192,9 @@ def test_sums_up_to_2_to_the_63_are_taken() -> None:
     ],
 )
 def test_series_and_cells_are_counted_over_all_tracks(tracks: int, series: int, ticks: int, field: str | None) -> None:
-    error = refusal(survey, still(tracks, series, ticks))
-    assert (None if error is None else error.field) == field
+    for surveyed in (survey, Surveyor().survey):
+        error = refusal(surveyed, still(tracks, series, ticks))
+        assert (None if error is None else error.field) == field
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 65_536])

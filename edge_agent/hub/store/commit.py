@@ -11,8 +11,8 @@ did is gone. Whatever is undone, a clerk is told to forget what it learnt. Const
 they are: they are between a write and its tables.
 """
 
+import asyncio
 import sqlite3
-from asyncio import Future
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
@@ -41,7 +41,7 @@ class Write:
 
     def __init__(
         self,
-        call: "Future[None]",
+        call: asyncio.Future[None],
         function: Callable[[sqlite3.Connection], Any] | None = None,
         clerk: Clerk[Any, Any] | None = None,
         item: object = None,

@@ -2,8 +2,9 @@
 
 Invariants: a file is in WAL mode with `synchronous=FULL`, so that what COMMIT returned survives a power cut;
 transactions are begun and ended by hand; a reader cannot write. `user_version` is the version of the whole schema: a
-file of a newer hub is refused by name, never touched. Each hub module declares its own `SCHEMA`, a script of
-`CREATE ... IF NOT EXISTS`, so that a module's tables appear in an older file of the same version.
+file of a newer hub is refused by name, never touched, and so is every file where SQLite is too old for the tables. Each
+hub module declares its own `SCHEMA`, a script of `CREATE ... IF NOT EXISTS`, so that a module's tables appear in an
+older file of the same version.
 """
 
 import sqlite3
@@ -11,9 +12,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_agent.hub.store.failure import StoreBroken, mapped
+from edge_agent.model.failure import DeviceError
 
 VERSION = 1
 """The version of the schema, raised when a table that stands must change."""
+
+OLDEST = (3, 37, 0)
+"""The first SQLite that knows STRICT tables."""
 
 MEMORY = ":memory:"
 _CHECKPOINT_PAGES = 4000
@@ -41,6 +46,16 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def check_version(version: tuple[int, int, int]) -> None:
+    """DeviceError when SQLite is too old for the tables."""
+    if version < OLDEST:
+        needed, found = (".".join(map(str, numbers)) for numbers in (OLDEST, version))
+        raise DeviceError(
+            f"the hub needs SQLite {needed}, and this Python has {found}",
+            hint="use a Python with a newer SQLite: its own installer, a newer distribution, or the hub's container",
+        )
 
 
 def prepare(connection: sqlite3.Connection, schemas: Sequence[str], where: str) -> None:

@@ -3,8 +3,8 @@
 Group commit needs no task: a write joins the queue, and one of the callers leads. It sends the writer's worker a turn,
 which commits all that waits and wakes every caller of the group at once; then the first of those who came
 meanwhile leads. So a group costs one way to the thread and back however many share it. A leader that is cancelled
-leaves no other waiting: its turn ends on the thread, and one that had not begun is passed on. With no path
-there is one connection in memory, which reads share: a simulation's hub.
+leaves no other waiting: its turn ends on the thread, and one that was not sent yet is passed on. With no path there is
+one connection in memory, which reads share: a simulation's hub.
 
 After a transaction failed, the writer's connection is opened anew: what a failed sync left in it is not trusted.
 Does not handle: two hubs on one file.
@@ -71,7 +71,8 @@ class Store:
         self._readers: deque[_Reader] = deque()
 
     async def open(self) -> None:
-        """Open the file and bring its tables up to date; StoreFull or StoreBroken when that cannot be."""
+        """Open the file and bring its tables up to date; StoreFull, StoreBroken or DeviceError when that cannot be."""
+        engine.check_version(sqlite3.sqlite_version_info)
         self._writer = self._offload.worker("hub-store")
         try:
             await self._writer.run(self._prepare)
@@ -110,13 +111,13 @@ class Store:
 
     async def close(self) -> None:
         """Close every connection, once what was asked before is done."""
+        while self._waiting and self._writer is not None:
+            await self._writer.run(self._turn, asyncio.get_running_loop())
         while self._readers:
             reader = self._readers.popleft()
             await reader.worker.run(reader.close)
             if reader.worker is not self._writer:
                 self._offload.release(reader.worker)
-        while self._waiting and self._writer is not None:
-            await self._writer.run(self._turn, asyncio.get_running_loop())
         writer, self._writer = self._writer, None
         if writer is not None:
             await writer.run(self._disconnect)
@@ -124,16 +125,20 @@ class Store:
 
     async def _written(self, write: Write) -> Any:
         assert self._writer is not None, "the store is not open"
+        leads, self._led = not self._led, True
         self._waiting.append(write)
-        if self._led:
-            try:
+        try:
+            if not leads:
                 await write.call
-            except asyncio.CancelledError:
-                if not write.call.cancelled() and not write.done:
-                    self._pass_on()  # it was to lead, and left in the same moment
-                raise
+            if not write.done:
+                await asyncio.sleep(0)  # whoever is ready now comes along
+        except asyncio.CancelledError:
+            leads = leads or (write.call.done() and not write.call.cancelled() and not write.done)
+            write.call.cancel()
+            if leads:
+                self._pass_on()
+            raise
         while not write.done:  # more than a group may stand before it
-            self._led = True
             await self._writer.run(self._turn, asyncio.get_running_loop())
         if write.error is not None:
             raise write.error

@@ -16,20 +16,16 @@
 "use strict";
 
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
-const LIST_MS = 5000;
-const KINDS_MS = 15000;
-const SILENT_MS = 45000;
-const OLD_MS = 10000;
-const POINTS = 60;
-const MOST = { unasked: 4, followed: 100, rows: 600, unfolded: 16 };
+const MS = { list: 5000, silent: 45000, old: 10000 };
+const MOST = { points: 60, unasked: 4, followed: 100, rows: 600, unfolded: 16 };
 
 const byId = (id) => document.getElementById(id);
 const clone = (id) => byId(id).content.firstElementChild.cloneNode(true);
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
-const backoff = (failures) => pause(RETRY_MS[Math.min(failures, RETRY_MS.length) - 1] * (0.5 + Math.random() / 2));
 
 const cards = new Map();
-let session = null;
+let token = new URLSearchParams(location.hash.slice(1)).get("token");
+let session = { until: 0 }; // null after the end
 let ahead = 0; // the hub's clock minus this one, in ms
 const hubNow = () => Date.now() + ahead;
 
@@ -38,8 +34,8 @@ function kept(map, key, make) {
   return map.get(key);
 }
 
+// An unchanged text is not written again, so that what people have selected stays selected.
 function write(node, text) {
-  // An unchanged text is not written again, so that what people have selected stays selected.
   if (node.textContent !== text) node.textContent = text;
 }
 
@@ -49,47 +45,40 @@ function showLink(state, text) {
 }
 
 // --- the session
-
-async function answered(path, options) {
-  const answer = await fetch(path, { ...options, cache: "no-store" });
+function checked(answer) {
   if (!answer.ok) throw Object.assign(new Error(`the hub answered ${answer.status}`), { status: answer.status });
   return answer;
 }
 
-const posted = (body) => ({ method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+const asJson = { "content-type": "application/json" };
+const posted = (body) => ({ method: "POST", headers: asJson, body: JSON.stringify(body) });
 
 async function enter(path, secret) {
   // Kept alive: a reload must not cut off the answer that brings the next cookie, since each is good once.
-  session = await (await answered(path, { ...posted(secret), keepalive: true })).json();
+  const answer = await fetch(path, { ...posted(secret), keepalive: true });
+  if (answer.status === 401) return false;
+  session = await checked(answer).json();
   session.until = Date.now() + (session.expires_in - 60) * 1000;
+  token = "";
+  return true;
 }
 
-function renew() {
-  const work = () => enter("/api/v1/auth/refresh", {});
-  // Tabs share the cookie and take turns, where the browser has locks (over TLS and on this machine).
-  return navigator.locks ? navigator.locks.request("refresh", work) : work();
+async function logIn() {
+  const refresh = () => enter("/api/v1/auth/refresh", {});
+  if (token && (await enter("/api/v1/auth/login", { token }))) return;
+  // A link that was used already may be the one that began this browser's session. Tabs share the cookie and take
+  // turns, where the browser has locks (over TLS and on this machine).
+  if (await (navigator.locks ? navigator.locks.request("refresh", refresh) : refresh())) return;
+  const why = token ? "This login link was used already, or is too old." : "You are not logged in.";
+  leave(session.role ? "Your session has ended." : why);
 }
 
-async function logIn(token) {
-  try {
-    if (token) return await enter("/api/v1/auth/login", { token });
-  } catch (error) {
-    // A link that was used already may be the one that began this browser's session.
-    if (error.status !== 401) throw error;
-  }
-  return renew();
-}
-
-let renewal = null;
+let entry = null;
 async function ask(path, options = {}) {
-  try {
-    if (Date.now() > session.until) await (renewal = renewal || renew().finally(() => { renewal = null; }));
-  } catch (error) {
-    if (error.status === 401) leave("Your session has ended.");
-    throw error;
-  }
+  if (Date.now() > session.until) await (entry = entry || logIn().finally(() => { entry = null; }));
+  if (!session) throw new Error("not logged in");
   const headers = { ...options.headers, authorization: `Bearer ${session.access_token}` };
-  return answered(path, { ...options, headers });
+  return checked(await fetch(path, { ...options, headers, cache: "no-store" }));
 }
 
 const askJson = async (path, options) => (await ask(path, options)).json();
@@ -107,13 +96,13 @@ function leave(why) {
 }
 
 // --- values as people write them
-
 const RATIO = /(utilization|ratio|charge|fraction)$/;
 const SCALED = /^(Hz|W|V|A|J|Wh|bit|Ohm)(\/s)?$/;
 const DECIMAL = [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"]];
 const BINARY = [[2 ** 40, "Ti"], [2 ** 30, "Gi"], [2 ** 20, "Mi"], [2 ** 10, "Ki"]];
 const SPANS = [[86400, "d"], [3600, "h"], [60, "min"]];
-const formats = [0, 1, 2].map((n) => new Intl.NumberFormat("en", { minimumFractionDigits: n, maximumFractionDigits: n }));
+const withPlaces = (n) => new Intl.NumberFormat("en", { minimumFractionDigits: n, maximumFractionDigits: n });
+const formats = [0, 1, 2].map(withPlaces);
 
 function number(raw) {
   const value = Number(raw.toPrecision(12)); // 0.82 s are 820 ms, not 820.0
@@ -165,16 +154,16 @@ function drawn(points, isRatio) {
   return points.map((value, index) => {
     if (!Number.isFinite(value)) return "";
     const pen = Number.isFinite(points[index - 1]) ? "L" : "M";
-    return `${pen}${index + POINTS - points.length} ${(8 - (14 * (value - (low + high) / 2)) / span).toFixed(1)}`;
+    return `${pen}${index + MOST.points - points.length} ${(8 - (14 * (value - (low + high) / 2)) / span).toFixed(1)}`;
   }).join("");
 }
 
 // --- devices
-
 function newCard(device) {
   const root = clone("device");
-  const card = { root, device, rows: new Map(), collectors: new Map(), said: "", kindsAt: -Infinity };
-  for (const part of ["state", "seen", "facts", "lamps", "echo", "note", "groups"]) card[part] = root.querySelector(`.${part}`);
+  const card = { root, device, rows: new Map(), collectors: new Map(), said: "" };
+  const parts = ["state", "seen", "facts", "lamps", "echo", "note", "groups"];
+  for (const part of parts) card[part] = root.querySelector(`.${part}`);
   write(root.querySelector("h2"), device.id);
   root.open = device.state !== "offline" && opened().length < MOST.unasked;
   root.addEventListener("toggle", turn);
@@ -207,7 +196,6 @@ function showDevice(device) {
   write(card.facts, [host, arch, system, ...Object.values(labels)].filter(Boolean).join(" · "));
   write(card.state, device.twin ? "twin: two machines use this name" : device.state);
   card.state.className = `state lamp ${device.twin ? "twin" : device.state}`;
-  if (card.rows.size === 0) write(card.note, device.state === "offline" ? "No values while it is offline." : "Waiting for values.");
   const lamps = JSON.stringify(device.lamps);
   if (lamps !== card.said) card.lamps.replaceChildren(...lampsOf(device));
   card.lamps.classList.toggle("past", device.state !== "online");
@@ -229,9 +217,10 @@ function lampsOf(device) {
 async function list() {
   const { devices, hub_time: now } = await askJson("/api/v1/devices");
   ahead = now - Date.now();
-  const ids = new Set(devices.map((device) => device.id));
-  for (const [id, card] of cards) if (!ids.has(id)) { card.root.remove(); cards.delete(id); }
   byId("none").hidden = devices.length > 0;
+  byId("leave").hidden = false;
+  const ids = new Set(devices.map((device) => device.id));
+  for (const [id, { root }] of cards) if (!ids.has(id) && cards.delete(id)) root.remove();
   devices.forEach(showDevice);
   turn();
   for (const card of opened()) await learnKinds(card);
@@ -239,8 +228,8 @@ async function list() {
 
 // Ticks do not say what is a counter; the catalogue does, once the first batch with a series was stored.
 async function learnKinds(card) {
-  if (Date.now() - card.kindsAt < KINDS_MS || [...card.rows.values()].every((row) => row.kind)) return;
-  card.kindsAt = Date.now();
+  const isStored = "device.id" in card.device.resource;
+  if (!isStored || [...card.rows.values()].every((row) => row.kind)) return;
   const { series } = await askJson(`/api/v1/series?device=${encodeURIComponent(card.device.id)}`);
   for (const { collector, name, attributes, kind } of series) {
     const row = card.rows.get(keyOf(collector, name, attributes));
@@ -251,7 +240,6 @@ async function learnKinds(card) {
 }
 
 // --- readings
-
 const keyOf = (collector, name, attributes) => JSON.stringify([collector, name, Object.entries(attributes).sort()]);
 
 function newGroup(card, collector) {
@@ -269,7 +257,8 @@ function newRow(group, name, attributes) {
   label.title = [name, ...Object.entries(attributes).map((pair) => pair.join("="))].join(" ");
   (words ? blockOf(group, name) : group.root).append(root);
   const path = root.querySelector("path");
-  return { root, side, main, path, axis: "", at: -Infinity, ts: -Infinity, every: 0, value: null, points: [], kind: "" };
+  const last = { axis: "", at: -Infinity, ts: -Infinity, every: 0, value: null };
+  return { root, side, main, path, ...last, kind: "", points: [] };
 }
 
 // The rows of one name, below it. Very many fold themselves away: 12 cores times 7 modes is no view.
@@ -298,9 +287,7 @@ function showTick(tick) {
 
 // The same tick comes live and again with its batch, and an earlier boot's backlog may come after this boot's values:
 // within one axis its own time decides, between two the hub's.
-function isNews(last, tick, ts) {
-  return last.axis === tick.axis ? tick.at > last.at : ts >= last.ts;
-}
+const isNews = (last, tick, ts) => (last.axis === tick.axis ? tick.at > last.at : ts >= last.ts);
 
 function showReading(row, tick, ts, { name, unit, value, reason }) {
   const every = row.axis === tick.axis ? tick.at - row.at : NaN;
@@ -311,13 +298,13 @@ function showReading(row, tick, ts, { name, unit, value, reason }) {
   write(row.side, isCounter && rate >= 0 ? shown(rate, `${unit}/s`, name) : "");
   row.root.classList.toggle("absent", value === null);
   if (every > oldAfter(row)) row.points.push(NaN);
-  row.points = [...row.points, isCounter ? rate : value ?? NaN].slice(-POINTS);
+  row.points = [...row.points, isCounter ? rate : value ?? NaN].slice(-MOST.points);
   row.path.setAttribute("d", drawn(row.points, unit === "1" && RATIO.test(name)));
   Object.assign(row, { axis: tick.axis, at: tick.at, ts, value, every });
 }
 
 // Some sensors are read seldom: what is old depends on how often a value came.
-const oldAfter = (row) => Math.max(OLD_MS, 3 * (row.every || 0));
+const oldAfter = (row) => Math.max(MS.old, 3 * (row.every || 0));
 
 function tellAges() {
   const now = hubNow();
@@ -335,7 +322,6 @@ function tellAges() {
 }
 
 // --- the stream
-
 async function* eventsOf(answer, alive) {
   let rest = "";
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
@@ -352,7 +338,7 @@ async function* eventsOf(answer, alive) {
 }
 
 const opened = () => [...cards.values()].filter((card) => card.root.open);
-const wanted = () => (document.hidden ? [] : opened().slice(0, MOST.followed)).map((card) => card.device.id).map(encodeURIComponent).join();
+const wanted = () => (document.hidden ? [] : opened().slice(0, MOST.followed)).map((card) => card.device.id).join();
 let stream = { asked: "", stop: new AbortController() };
 
 // Follow something else when what is looked at has changed.
@@ -366,10 +352,10 @@ async function follow() {
   stream = { asked, stop };
   if (!asked) return new Promise((done) => stop.signal.addEventListener("abort", done));
   let timer = 0;
-  const alive = () => { clearTimeout(timer); timer = setTimeout(() => stop.abort(), SILENT_MS); };
-  alive();
+  const alive = () => { clearTimeout(timer); timer = setTimeout(() => stop.abort(), MS.silent); };
   try {
-    const answer = await ask(`/api/v1/telemetry/stream?device=${asked}`, { signal: stop.signal });
+    alive();
+    const answer = await ask(`/api/v1/telemetry/stream?device=${encodeURIComponent(asked)}`, { signal: stop.signal });
     tell(follow, null);
     for await (const event of eventsOf(answer, alive)) if (event.name === "telemetry") showTick(event.data);
   } catch (error) {
@@ -380,7 +366,6 @@ async function follow() {
 }
 
 // --- all the time
-
 const troubles = new Map();
 function tell(work, error) {
   troubles.set(work, error && `${error.status ? error.message : "no contact with the hub"}; trying again`);
@@ -401,40 +386,20 @@ async function forever(work, between) {
       if (error.status === 401) session.until = 0;
       tell(work, error);
       failures = Date.now() - began > 10000 ? 1 : failures + 1;
-      await backoff(failures);
+      await pause(RETRY_MS[Math.min(failures, RETRY_MS.length) - 1] * (0.5 + Math.random() / 2));
     }
   }
 }
 
-async function main() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
-  // Out of the address at once: addresses are copied, kept in histories and shown on screens.
-  history.replaceState(null, "", location.pathname);
-  for (let failures = 1; !session; failures += 1) {
-    try {
-      await logIn(token);
-    } catch (error) {
-      if (error.status === 401) return leave(token ? "This login link was used already, or is too old." : "You are not logged in.");
-      tell(main, error);
-      await backoff(failures);
-    }
-  }
-  troubles.clear();
-  byId("leave").hidden = false;
-  setInterval(tellAges, 1000);
-  forever(list, LIST_MS);
-  return forever(follow, 0);
-}
-
-byId("leave").addEventListener("click", async () => {
-  try {
-    await fetch("/api/v1/auth/logout", { method: "POST" });
-    leave("You are logged out.");
-  } catch {
-    showLink("warn", "still logged in: no contact with the hub");
-  }
-});
+byId("leave").addEventListener("click", () => fetch("/api/v1/auth/logout", { method: "POST" }).then(
+  () => leave("You are logged out."),
+  () => showLink("warn", "still logged in: no contact with the hub"),
+));
 document.addEventListener("visibilitychange", turn);
 // A new login link opened in this tab changes nothing but the fragment.
 window.addEventListener("hashchange", () => location.reload());
-main();
+// Out of the address at once: addresses are copied, kept in histories and shown on screens.
+history.replaceState(null, "", location.pathname);
+setInterval(tellAges, 1000);
+forever(list, MS.list);
+forever(follow, 0);
