@@ -1,8 +1,9 @@
 """The agent: introduces the parts to each other and keeps them running, one generation a turn.
 
-Shutdown order is the indentation. Leaving a generation stops its sampler, then seals what is open, then stops the
-pusher; spool, stream, local endpoint and ledger outlive generations. Draining happens on stop only. Whatever breaks
-unexpectedly leaves through the same blocks, sealed, and ends the process.
+Shutdown order is the indentation. Leaving a generation stops its sampler, then seals what is open; spool, pusher,
+stream, local endpoint and ledger outlive generations (a pusher that stopped with each would cut a request in flight,
+and its frames would go twice). Draining happens on stop only. Whatever breaks unexpectedly leaves through the same
+blocks, sealed, and ends the process.
 """
 
 from base64 import b64decode
@@ -135,7 +136,9 @@ class Agent:
                 partial(self._hear, dispatcher, generations),
             )
             watcher = KeyWatcher(self._key, ports.clock, partial(_retry_key, pusher, listener))
-            async with running(*self._after_first_tick(*self._local(), listener, dispatcher, generations, watcher)):
+            async with running(
+                *self._after_first_tick(*self._local(), listener, dispatcher, generations, watcher, pusher)
+            ):
                 following: Plan | None = plan
                 while following is not None:
                     beater = Beater(
@@ -147,13 +150,11 @@ class Agent:
                         self.lamps,
                         self.tally.latest,
                     )
-                    following = await self._live(following, pusher, beater, generations, stop)
+                    following = await self._live(following, beater, generations, stop)
                 self._notifier.stopping()
-            await pusher.drain(within=_GRACE)
+                await pusher.drained(within=_GRACE)
 
-    async def _live(
-        self, plan: Plan, pusher: Pusher, beater: Beater, generations: Generations, stop: anyio.Event
-    ) -> Plan | None:
+    async def _live(self, plan: Plan, beater: Beater, generations: Generations, stop: anyio.Event) -> Plan | None:
         """One generation; the next plan, or None to stop."""
         ports = self._ports
         self.plan, self._beater = plan, beater
@@ -170,7 +171,7 @@ class Agent:
         )
         await sealer.recover()
         sampler = Sampler(plan.schedules, ports.clock, ports.offload, self.lamps, self._take, self._miss)
-        async with running(*self._after_first_tick(pusher, beater)), sealer, running(sampler):
+        async with running(*self._after_first_tick(beater)), sealer, running(sampler):
             following = await _next(generations, stop)
         self._sealed_before += sealer.bytes_sealed
         self._sealer = None

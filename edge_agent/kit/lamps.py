@@ -10,7 +10,7 @@ from edge_agent.model.ports import Clock
 
 
 class LampBoard:
-    """`model.lamp.Lamps`. `changed` hears of each lamp that has another state, and of a new one that is not ok, once lit."""
+    """`model.lamp.Lamps`. `changed` hears of a lamp that has another state, and of a new one that is not ok."""
 
     def __init__(self, clock: Clock, changed: Callable[[Lamp], None]) -> None:
         self._clock = clock

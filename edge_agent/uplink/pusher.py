@@ -112,15 +112,15 @@ class _Load:
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """A wait, and whether a nudge may end it."""
+    """A wait until an axis time (ms), and whether a nudge may end it."""
 
-    seconds: float
+    until: int
     why: str
     breakable: bool = False
 
 
 class Pusher:
-    """Pushes what the buffers hold. `run` lives until cancelled; `drain` is for the time after it."""
+    """Pushes what the buffers hold. `run` lives until cancelled; `drained` waits for it."""
 
     def __init__(
         self,
@@ -151,6 +151,7 @@ class Pusher:
         self._hub_offset: int | None = None
         self._pause: _Pause | None = None
         self._wake = anyio.Event()
+        self._moved = anyio.Event()
         self._nudged_at: int | None = None
         self._frames = self._bytes = self._requests = 0
         self._last_ack: int | None = None
@@ -184,31 +185,36 @@ class Pusher:
                 self._backlog_next = False
                 await _first(*(buffer.filled for buffer in self._buffers.values()))
             pause = await self._attempt()
+            self._stir()
             if pause is not None:
                 await self._rest(pause)
 
-    async def drain(self, within: float) -> None:
-        """Push until nothing is held, or for so many seconds, or until no attempt is left before they are over."""
+    async def drained(self, within: float) -> None:
+        """Wait until nothing is held, or for so many seconds, or until no attempt is left before they are over.
+
+        `run` does the pushing meanwhile: a request in flight is not cut, since its frames would then go twice.
+        """
         deadline = self._clock.now() + within * 1000
 
-        async def pushing() -> None:
-            while self._holds():
-                pause = await self._attempt()
-                if pause is None:
-                    continue
-                if self._clock.now() + pause.seconds * 1000 >= deadline:
-                    return
-                await self._rest(pause)
+        async def settled() -> None:
+            while self._holds() and (self._pause is None or self._pause.until < deadline):
+                await self._moved.wait()
 
-        await _first(pushing, partial(self._clock.sleep, within))
+        await _first(settled, partial(self._clock.sleep, within))
 
     def _holds(self) -> bool:
         return any(buffer.depth().frames for buffer in self._buffers.values())
 
+    def _stir(self) -> None:
+        """Let whoever waits for an empty buffer look again."""
+        self._moved.set()
+        self._moved = anyio.Event()
+
     async def _rest(self, pause: _Pause) -> None:
         self._pause = pause
+        self._stir()
         try:
-            await _first(partial(self._clock.sleep, pause.seconds), self._wake.wait)
+            await _first(partial(self._clock.sleep_until, pause.until), self._wake.wait)
         finally:
             # Only now: a key that changed during the request must end the wait that follows from the old one.
             self._pause, self._wake = None, anyio.Event()
@@ -344,14 +350,17 @@ class Pusher:
 
     def _failing(self, why: str, after: float | None = None) -> _Pause:
         self._lamps.light(LAMP, "warn", why)
-        return _Pause(self._backoff.next(after), why, breakable=after is None)
+        return self._pause_of(self._backoff.next(after), why, breakable=after is None)
 
     def _shut(self, why: str) -> _Pause:
         """A door that time alone will not open: somebody must look, and one small probe tells when they did."""
         self._lamps.light(LAMP, "fail", why)
         self._appetite = 1
         least, most = self._options.probe_least, self._options.probe_most
-        return _Pause(least + self._chance.random() * max(0.0, most - least), why)
+        return self._pause_of(least + self._chance.random() * max(0.0, most - least), why)
+
+    def _pause_of(self, seconds: float, why: str, *, breakable: bool = False) -> _Pause:
+        return _Pause(self._clock.now() + round(seconds * 1000), why, breakable)
 
     def _tell(self, settled: Mapping[Identity, Settlement]) -> None:
         codes = [word.code or "no code" for word in settled.values() if word.status == "rejected"]

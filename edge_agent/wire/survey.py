@@ -65,7 +65,7 @@ class Surveyor:
         last, ticks = check_instants(track.collector, track.t0, track.dt, "track"), len(track.dt)
         known = self._known(bytes(track.series))
         readings = _filled(bytes(track.rows), known.digits, ticks)
-        if track.gaps:
+        if track.gaps != []:
             check_gaps(track.gaps, len(known.series), ticks, "track.gaps")
         return Outline(track.collector, track.t0, last, ticks, readings, known.series, known.fingerprint)
 

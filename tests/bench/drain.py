@@ -18,6 +18,7 @@ from edge_agent.kit.clock import SystemClock
 from edge_agent.kit.disk import SystemDisk
 from edge_agent.kit.lamps import LampBoard
 from edge_agent.kit.offload import Threads
+from edge_agent.kit.scopes import running
 from edge_agent.link.keyfile import KeyFile
 from edge_agent.link.origin import Origin
 from edge_agent.link.session import Options as LinkOptions
@@ -99,7 +100,8 @@ async def _drain(folder: Path, hub: HubProcess) -> _Drained:
         if isinstance(first, Unreachable):
             raise RuntimeError(f"the hub is not there: {first.reason}")  # noqa: TRY004 - a value tells that it failed
         began = time.perf_counter()
-        await pusher.drain(within=_WITHIN)
+        async with running(pusher):
+            await pusher.drained(within=_WITHIN)
         return _Drained(time.perf_counter() - began, pusher.progress.requests)
     finally:
         await session.close()

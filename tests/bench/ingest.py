@@ -23,6 +23,7 @@ from tests.bench.batches import batches
 from tests.bench.daemons import HubProcess, start_hub
 from tests.bench.figures import Goal, Sheet, typical
 from tests.bench.load import Wish
+from tests.bench.meter import cpu_seconds
 from tests.bench.place import Place, free_port, wait_until_it_serves
 from tests.bench.profiled import top
 
@@ -69,12 +70,13 @@ class _Bench:
 
 @dataclass(slots=True)
 class _Rounds:
-    """Frames a second in each round, and the sizes of the hub's groups."""
+    """Frames a second in each round, the sizes of the hub's groups, and its processor time in µs a frame."""
 
     hub: list[float] = field(default_factory=list)
     http: list[float] = field(default_factory=list)
     sqlite: list[float] = field(default_factory=list)
     groups: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
 
 
 def measure(place: Place, sheet: Sheet, plan: Plan) -> None:
@@ -106,10 +108,11 @@ def _compare(bench: _Bench, sheet: Sheet, port: int, shape: _Shape) -> bool:
     hub = start_hub(bench.place, _DEVICES)
     keys = _keys(hub, shape)
     for number in range(bench.plan.rounds):
-        commits = _commits(hub)
+        commits, cpu = _commits(hub), cpu_seconds(hub.child.pid)
         rate, acknowledged = _load(bench, hub.port, keys, shape)
         sent += acknowledged
         found.hub.append(rate)
+        found.cpu.append((cpu_seconds(hub.child.pid) - cpu) / max(1, acknowledged) * 1e6)
         found.groups.append(acknowledged / max(1, _commits(hub) - commits))
         found.http.append(_load(bench, port, keys, shape)[0])
         folder, group = bench.place.folder(f"bare-{number}"), max(1, round(found.groups[-1]))
@@ -120,6 +123,7 @@ def _compare(bench: _Bench, sheet: Sheet, port: int, shape: _Shape) -> bool:
         raise RuntimeError(f"{sent} frames were acknowledged and {stored} are stored")
     groups = f"{median(found.groups):.1f} frames a commit"
     sheet.add(typical(part, "hub: committed", found.hub, "frames/s", note=f"{groups}; all in the hub's audit"))
+    sheet.add(typical(part, "hub: processor time", found.cpu, "us/frame", note="of all its threads"))
     sheet.add(typical(part, "bare aiohttp: answered", found.http, "frames/s"))
     sheet.add(typical(part, "bare SQLite: committed", found.sqlite, "frames/s", note="groups as the hub's"))
     limit = "aiohttp" if median(found.http) < median(found.sqlite) else "SQLite"

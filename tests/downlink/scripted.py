@@ -17,9 +17,8 @@ import orjson
 from edge_agent.model.frame import Frame, Identity
 from edge_agent.model.http import Answer, Request, Unreachable
 from edge_agent.model.lamp import Lamp
-from edge_agent.model.offers import Dispatch
+from edge_agent.model.offers import Dispatch, LiveView
 from edge_agent.model.ports import Stream
-from edge_agent.model.reading import Tick
 from edge_agent.model.verdict import Verdict
 from edge_agent.model.word import Bye, Hello, Keepalive, Reset, Signed, Word
 from tests.sim.clock import SimClock
@@ -123,8 +122,8 @@ class PlainDialect:
     def config(self) -> Request | None:
         return None
 
-    def live(self, ticks: Sequence[Tick], lamps: Sequence[Lamp], axis: str, now: int) -> Request | None:
-        raise AssertionError(ticks, lamps, axis, now)
+    def live(self, view: LiveView) -> Request | None:
+        raise AssertionError(view)
 
     def grant(self, key: str) -> Request | None:
         raise AssertionError(key)

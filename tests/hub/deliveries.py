@@ -86,12 +86,14 @@ class Hub:
         self.reports: list[tuple[str, Mapping[str, Any]]] = []
         self.events: list[tuple[str, Mapping[str, Any]]] = []
         self.stored = list[Parcel]()
+        self.broken = False
+        """Whether taking a report raises, as a bug would."""
         self.intake = Intake(
             store,
             self._look,
             options,
             offload.worker("intake"),
-            apply_report=lambda _, device, said: self.reports.append((device, said)),
+            apply_report=self._report,
             apply_event=lambda _, device, said: self.events.append((device, said)),
             stored=lambda _, parcel: self.stored.append(parcel),
         )
@@ -102,6 +104,11 @@ class Hub:
     def _look(self) -> int:
         self.now += self.pace
         return self.now
+
+    def _report(self, _: sqlite3.Connection, device: str, said: Mapping[str, Any]) -> None:
+        if self.broken:
+            raise KeyError("a bug")
+        self.reports.append((device, said))
 
     async def send(
         self, body: bytes, headers: Mapping[str, str] = FRAMES, *, device: str = "car-3", extra: Mapping[str, str] = {}

@@ -1,16 +1,18 @@
 """The store: group commit, failures that take nothing along, and readers."""
 
 import asyncio
+import random
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from edge_agent.hub.store import Store, StoreBroken, StoreFull, refusal
+from edge_agent.hub.store import Store, StoreBroken, StoreFull, engine, refusal
 from edge_agent.kit.offload import Threads
+from edge_agent.model.failure import DeviceError
 from edge_agent.model.ports import Offload
 from tests.sim.loop import run
 from tests.sim.offload import InlineOffload
@@ -36,6 +38,24 @@ def adds(word: str | None, size: int = 0) -> Callable[[sqlite3.Connection], int]
         return len(word or "")
 
     return add
+
+
+class Scribe:
+    """A clerk who adds words; a word that is no word is a bug."""
+
+    def __init__(self) -> None:
+        self.entered: list[int] = []
+        self.forgot = 0
+
+    def enter(self, connection: sqlite3.Connection, items: Sequence[str], /) -> list[int]:
+        self.entered.append(len(items))
+        connection.executemany("INSERT INTO word VALUES (?, NULL)", [(item,) for item in items])
+        if "bug" in items:
+            raise KeyError("a bug in a clerk")
+        return [len(item) for item in items]
+
+    def forget(self) -> None:
+        self.forgot += 1
 
 
 def words(connection: sqlite3.Connection) -> list[str]:
@@ -133,6 +153,92 @@ def test_a_caller_that_gives_up_leaves_no_other_waiting() -> None:
             assert await store.read(words) == ["one", "two", "three"]
 
     run(scene())
+
+
+def test_a_clerk_enters_all_that_waits_at_once(path: Path | None) -> None:
+    async def scene() -> None:
+        scribe = Scribe()
+        async with opened(path) as store:
+            items = ["one", "two", "three"]
+            found = await asyncio.gather(*(store.enter(scribe, item) for item in items), store.write(adds("four")))
+            assert found == [3, 3, 5, 4]
+            assert (scribe.entered, scribe.forgot) == ([3], 0)
+            assert sorted(await store.read(words)) == ["four", "one", "three", "two"]
+
+    run(scene())
+
+
+@pytest.mark.parametrize("wrong", ["bug", "taken"])
+def test_an_item_that_cannot_be_entered_fails_alone(path: Path | None, wrong: str) -> None:
+    async def scene() -> None:
+        scribe = Scribe()
+        async with opened(path) as store:
+            await store.write(adds("taken"))
+            outcomes = await asyncio.gather(
+                *(store.enter(scribe, item) for item in ("one", wrong, "two")), return_exceptions=True
+            )
+            assert outcomes[::2] == [3, 3]
+            assert isinstance(outcomes[1], KeyError if wrong == "bug" else sqlite3.IntegrityError)
+            assert scribe.entered == [3, 1, 1, 1]
+            assert scribe.forgot >= 2, "what was learnt in what is undone is forgotten"
+            assert await store.read(words) == ["taken", "one", "two"]
+
+    run(scene())
+
+
+def test_a_clerk_forgets_when_the_transaction_fails(tmp_path: Path) -> None:
+    def late(connection: sqlite3.Connection) -> None:
+        connection.execute("PRAGMA defer_foreign_keys = ON")
+        connection.execute("INSERT INTO leaf VALUES (7)")  # fails at COMMIT
+
+    async def scene() -> None:
+        scribe = Scribe()
+        async with opened(tmp_path / "hub.db") as store:
+            await store.write(lambda db: db.execute("CREATE TABLE leaf (of INTEGER REFERENCES tree (id))"))
+            await store.write(lambda db: db.execute("CREATE TABLE tree (id INTEGER PRIMARY KEY)"))
+            outcomes = await asyncio.gather(store.enter(scribe, "one"), store.write(late), return_exceptions=True)
+            assert [type(outcome) for outcome in outcomes] == [StoreBroken] * 2
+            assert scribe.forgot > 0
+            assert await store.read(words) == []
+            assert await store.enter(scribe, "one") == 3
+
+    run(scene())
+
+
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("leaves", [(0,), (1,), (0, 1), (0, 2), (1, 2)])
+def test_whoever_leaves_at_whatever_moment_all_others_are_answered(turns: int, leaves: tuple[int, ...]) -> None:
+    async def scene() -> None:
+        async with opened(None, InlineOffload(random.Random(turns))) as store:
+            writes = [asyncio.ensure_future(store.write(adds(str(number)))) for number in range(3)]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            writes += [asyncio.ensure_future(store.write(adds(str(number)))) for number in range(3, 6)]
+            await asyncio.sleep(0)
+            for index in leaves:
+                writes[index].cancel()
+            outcomes = await asyncio.gather(*writes, return_exceptions=True)
+            assert [outcome for index, outcome in enumerate(outcomes) if index not in leaves] == [1] * (6 - len(leaves))
+            assert await store.write(adds("last")) == 4
+
+    run(scene())
+
+
+def test_what_was_asked_before_is_done_before_it_closes(path: Path | None) -> None:
+    async def scene() -> None:
+        async with opened(path, InlineOffload(random.Random(3))) as store:
+            writes = [asyncio.ensure_future(store.write(adds(str(number)))) for number in range(600)]
+            await asyncio.sleep(0)
+        assert await asyncio.gather(*writes) == [len(str(number)) for number in range(600)]
+
+    run(scene())
+
+
+def test_a_sqlite_that_is_too_old_is_told_to_people() -> None:
+    engine.check_version((3, 37, 0))
+    with pytest.raises(DeviceError, match=r"needs SQLite 3\.37\.0, and this Python has 3\.34\.1") as found:
+        engine.check_version((3, 34, 1))
+    assert "SQLite" in found.value.hint
 
 
 def test_a_reader_sees_what_is_committed_while_a_write_is_open(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_the_chance_of_the_system_differs_each_time() -> None:
     assert 0 <= chance.random() < 1
 
 
-def test_a_lamp_changes_when_its_state_does_and_not_when_its_note_does() -> None:
+def test_a_lamp_is_told_when_its_state_changes_not_its_note_and_when_it_is_born_other_than_ok() -> None:
     async def scene() -> None:
         clock, changes = SimClock(start=0), list[Lamp]()
         board = LampBoard(clock, changes.append)
@@ -62,11 +62,9 @@ def test_a_lamp_changes_when_its_state_does_and_not_when_its_note_does() -> None
         await clock.sleep(1)
         board.light("pusher", "warn", "waits 4 s")
         board.light("clock", "ok")
-        assert changes == [
-            Lamp("pusher", "ok", 0),
-            Lamp("pusher", "warn", 1000, "waits 2 s"),
-            Lamp("clock", "ok", 2000),
-        ]
+        board.light("disk", "fail", "full")
+        assert changes == [Lamp("pusher", "warn", 1000, "waits 2 s"), Lamp("disk", "fail", 2000, "full")]
+        board.remove("disk")
         assert board.all() == (Lamp("clock", "ok", 2000), Lamp("pusher", "warn", 1000, "waits 4 s"))
         board.remove("pusher")
         board.remove("pusher")

@@ -105,7 +105,8 @@ def test_draining_ends_when_all_is_settled() -> None:
     async def play(scene: Scene) -> None:
         for _ in range(20):
             scene.telemetry.put()
-        await scene.pusher.drain(within=60)
+        async with running(scene.pusher):
+            await scene.pusher.drained(within=60)
         assert not scene.telemetry.held
         assert scene.clock.now() == 1_000_000 + 50 * len(scene.link.pushes)
 
@@ -116,7 +117,8 @@ def test_draining_ends_when_all_is_settled() -> None:
 def test_draining_does_not_wait_for_what_cannot_come_in_time(answer: Answer) -> None:
     async def play(scene: Scene) -> None:
         scene.telemetry.put()
-        await scene.pusher.drain(within=30)
+        async with running(scene.pusher):
+            await scene.pusher.drained(within=30)
         assert len(scene.link.pushes) == 1
         assert scene.clock.now() == 1_000_050
 
@@ -126,11 +128,13 @@ def test_draining_does_not_wait_for_what_cannot_come_in_time(answer: Answer) -> 
 def test_draining_retries_until_its_time_is_up() -> None:
     async def play(scene: Scene) -> None:
         scene.telemetry.put()
-        await scene.pusher.drain(within=30)
+        async with running(scene.pusher):
+            await scene.pusher.drained(within=30)
         assert len(scene.link.pushes) > 3
         assert scene.clock.now() <= 1_030_000
         scene.link.delay = HOUR
-        await scene.pusher.drain(within=30)
+        async with running(scene.pusher):
+            await scene.pusher.drained(within=30)
         assert scene.clock.now() <= 1_060_000
         assert len(scene.telemetry.held) == 1
 
@@ -157,7 +161,8 @@ def test_a_pusher_for_fewer_lanes_works() -> None:
             Options(), lanes, Native("d"), scene.link, scene.clock, random.Random(1), scene.time, scene.lamps
         )
         report = scene.lanes["reports"].put()
-        await pusher.drain(within=1)
+        async with running(pusher):
+            await pusher.drained(within=1)
         assert scene.link.pushes == [[report]]
 
     playing(play)

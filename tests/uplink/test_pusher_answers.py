@@ -69,7 +69,8 @@ def test_no_answer_makes_a_hot_loop_and_all_is_kept(answer: Answer | Unreachable
         assert all(len(lane.held) == 20 for lane in scene.lanes.values())
         assert scene.lamp.state != "ok"
         scene.link.respond = storing
-        await scene.pusher.drain(within=10)
+        async with running(scene.pusher):
+            await scene.pusher.drained(within=10)
         assert all(not lane.held for lane in scene.lanes.values())
         assert scene.lamps.all()[0].state == "ok"
 

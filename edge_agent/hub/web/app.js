@@ -8,11 +8,9 @@
 //   every 1 s   the clock                 -> ages; what is too old is drawn grey
 //
 // The stream names the open cards only, and stands only while the page can be seen: devices send live values while
-// somebody looks, and a page that nobody sees shall cost them nothing. Everything that came from elsewhere is put in
-// as text; elements are clones of the document's templates.
-//
-// It does not show history (`/api/v1/query` has it), change settings, keep anything in the browser, follow more than
-// 100 devices at a time, or read event streams other than the hub's own.
+// somebody looks, and a page that nobody sees shall cost them nothing. Whatever came from elsewhere is put in as text;
+// elements are clones of the document's templates. Not here: history (`/api/v1/query`), settings, anything kept in the
+// browser, more than 100 devices at a time, event streams other than the hub's own.
 "use strict";
 
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
@@ -101,14 +99,14 @@ const SCALED = /^(Hz|W|V|A|J|Wh|bit|Ohm)(\/s)?$/;
 const DECIMAL = [[1e9, "G"], [1e6, "M"], [1e3, "k"], [1, ""], [1e-3, "m"], [1e-6, "µ"]];
 const BINARY = [[2 ** 40, "Ti"], [2 ** 30, "Gi"], [2 ** 20, "Mi"], [2 ** 10, "Ki"]];
 const SPANS = [[86400, "d"], [3600, "h"], [60, "min"]];
-const withPlaces = (n) => new Intl.NumberFormat("en", { minimumFractionDigits: n, maximumFractionDigits: n });
-const formats = [0, 1, 2].map(withPlaces);
+const places = (n) => new Intl.NumberFormat("en", { minimumFractionDigits: n, maximumFractionDigits: n });
+const formats = [places(0), places(1), places(2)];
 
 function number(raw) {
   const value = Number(raw.toPrecision(12)); // 0.82 s are 820 ms, not 820.0
   const size = Math.abs(value);
   if (value !== 0 && (size < 0.01 || size >= 1e12)) return value.toPrecision(3);
-  return formats[Number.isInteger(value) ? 0 : size < 10 ? 2 : 1].format(value);
+  return formats[Number.isInteger(value) || size >= 1000 ? 0 : size < 10 ? 2 : 1].format(value);
 }
 
 function scaled(value, steps, unit) {
@@ -228,8 +226,7 @@ async function list() {
 
 // Ticks do not say what is a counter; the catalogue does, once the first batch with a series was stored.
 async function learnKinds(card) {
-  const isStored = "device.id" in card.device.resource;
-  if (!isStored || [...card.rows.values()].every((row) => row.kind)) return;
+  if (!card.device.resource["device.id"] || [...card.rows.values()].every((row) => row.kind)) return;
   const { series } = await askJson(`/api/v1/series?device=${encodeURIComponent(card.device.id)}`);
   for (const { collector, name, attributes, kind } of series) {
     const row = card.rows.get(keyOf(collector, name, attributes));
@@ -256,9 +253,8 @@ function newRow(group, name, attributes) {
   write(label, breakable(words || name));
   label.title = [name, ...Object.entries(attributes).map((pair) => pair.join("="))].join(" ");
   (words ? blockOf(group, name) : group.root).append(root);
-  const path = root.querySelector("path");
   const last = { axis: "", at: -Infinity, ts: -Infinity, every: 0, value: null };
-  return { root, side, main, path, ...last, kind: "", points: [] };
+  return { root, side, main, path: root.querySelector("path"), ...last, kind: "", points: [] };
 }
 
 // The rows of one name, below it. Very many fold themselves away: 12 cores times 7 modes is no view.
@@ -291,14 +287,13 @@ const isNews = (last, tick, ts) => (last.axis === tick.axis ? tick.at > last.at 
 
 function showReading(row, tick, ts, { name, unit, value, reason }) {
   const every = row.axis === tick.axis ? tick.at - row.at : NaN;
-  const isCounter = row.kind === "counter";
   // A counter that fell began anew: no rate is known.
   const rate = value === null || row.value === null || value < row.value ? NaN : (value - row.value) / (every / 1000);
   write(row.main, value === null ? reason || "unknown" : shown(value, unit, name));
-  write(row.side, isCounter && rate >= 0 ? shown(rate, `${unit}/s`, name) : "");
+  write(row.side, row.kind === "counter" && rate >= 0 ? shown(rate, `${unit}/s`, name) : "");
   row.root.classList.toggle("absent", value === null);
   if (every > oldAfter(row)) row.points.push(NaN);
-  row.points = [...row.points, isCounter ? rate : value ?? NaN].slice(-MOST.points);
+  row.points = [...row.points, row.kind === "counter" ? rate : value ?? NaN].slice(-MOST.points);
   row.path.setAttribute("d", drawn(row.points, unit === "1" && RATIO.test(name)));
   Object.assign(row, { axis: tick.axis, at: tick.at, ts, value, every });
 }
