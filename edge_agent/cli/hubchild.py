@@ -7,7 +7,7 @@ close its store. It dies with its parent even if that is killed: its standard in
 import asyncio
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -65,9 +65,7 @@ class HubChild:
             await self._start()
 
     async def _start(self) -> None:
-        self._child = child = await asyncio.create_subprocess_exec(
-            *self._command, stdin=PIPE, stdout=PIPE, stderr=None if self._child is None else DEVNULL
-        )
+        self._child = child = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
         assert child.stdout is not None, "its output is a pipe"
         with anyio.move_on_after(_START_LIMIT):
             line = await child.stdout.readline()

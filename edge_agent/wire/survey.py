@@ -27,10 +27,10 @@ from edge_agent.model.reading import Series
 from edge_agent.wire.batch import MOST_TRACKS, VERSION, Survey, read_head, read_stat, summed, survey
 from edge_agent.wire.track import MOST_CELLS, Outline, check_gaps, check_instants, check_series, refuse
 
-_CELLS = b"+-.0123456789Eelnu"
-"""The characters of numbers and of null."""
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _SIGNS = b"+-"
+_CELLS = b"0.elnu"
+"""The characters of numbers and of null, once digits look alike and signs are gone."""
 _MOST_DIGITS = 18
 """So many digits, less those of the number of instants, cannot add up to 2**63."""
 _LONG_POWER = b"e000"
@@ -112,14 +112,14 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 def _filled(rows: bytes, digits: Sequence[int | None], ticks: int) -> int:
     """Check rows, which are JSON, without reading their cells; how many of them have a value."""
     cells = len(digits) * ticks
-    empty = b"[" + b"," * (ticks - 1) + b"]"
-    if cells > MOST_CELLS or rows.translate(None, _CELLS) != b"[" + b",".join([empty] * len(digits)) + b"]":
-        refuse("track.rows", "must be looked at row by row")
     figures = rows.translate(_DIGITS, _SIGNS)
+    empty = b"[" + b"," * (ticks - 1) + b"]"
+    if cells > MOST_CELLS or figures.translate(None, _CELLS) != b"[" + b",".join([empty] * len(digits)) + b"]":
+        refuse("track.rows", "must be looked at row by row")
     if b"0" * (_MOST_DIGITS - len(str(ticks))) in figures or _LONG_POWER in figures:
         refuse("track.rows", "must be added up")
     if b"." in figures or b"e" in figures:
         for row, own in zip(figures.split(b"],["), digits, strict=True):
             if own is not None and (b"." in row or b"e" in row):
                 refuse("track.rows", "must hold integers where digits is not null")
-    return cells - rows.count(b"n")
+    return cells - figures.count(b"n") if b"n" in figures else cells

@@ -4,6 +4,9 @@ The window begins once the slower one has sealed for the first time. Processor t
 flash is counted from seal to seal, since it is written then; wire is all that was pushed since the start, over all
 readings that the hub's audit says are stored. Bodies of requests count as wire, HTTP heads and heartbeats do not.
 Asking an agent for its status costs it something, so it is asked once, after the window.
+
+The collector of the agent's own cost is off: below another root it has nothing but absences to say, which are no
+readings and cost bytes all the same.
 """
 
 import time
@@ -11,6 +14,7 @@ from dataclasses import dataclass, field
 
 from tests.bench.daemons import AgentProcess, HubProcess, Wish, start_agent, start_hub
 from tests.bench.figures import Figure, Goal, Sheet
+from tests.bench.flash import ratio
 from tests.bench.ladder import climb
 from tests.bench.meter import Memory, Spent, flash_bytes, memory, spent
 from tests.bench.place import Place, wait_until_it_serves
@@ -22,6 +26,9 @@ _USS = Goal("at most", 48)
 _WIRE = {10.0: Goal("at most", 2), 60.0: Goal("at most", 1)}
 _FLASH = {60.0: Goal("at most", 1.6)}
 _POLL = 0.5
+_PAGE = 4096
+_SEALS = 200
+_ALONE = "[collectors.self]\nenabled = false\n"
 _SETTLED = 3.0
 _TOP = 14
 
@@ -67,7 +74,7 @@ def measure(place: Place, sheet: Sheet, plan: Plan) -> None:
     hub = start_hub(place, [f"seals-{seal:g}" for seal in plan.seals])
     subjects = []
     for seal in plan.seals:
-        wish = Wish(f"seals-{seal:g}", root, seal, place.folder(f"seals-{seal:g}"))
+        wish = Wish(f"seals-{seal:g}", root, seal, place.folder(f"seals-{seal:g}"), _ALONE)
         subjects.append(_Subject(start_agent(place, hub, wish, {}), seal))
     while not all(subject.marks for subject in subjects):
         _poll(hub, subjects)
@@ -79,12 +86,13 @@ def measure(place: Place, sheet: Sheet, plan: Plan) -> None:
         _poll(hub, subjects)
     for subject, (then, held) in zip(subjects, before, strict=True):
         pid = subject.agent.child.pid
-        _tell(sheet, subject, hub, (then, spent(pid)), (held, memory(pid)))
+        _tell(place, sheet, subject, hub, (then, spent(pid)), (held, memory(pid)))
     for subject in subjects:
         subject.agent.child.end()
     missed = [figure for figure in sheet.figures if figure.missed]
     if any(figure.unit == "s/min" for figure in missed):
-        _profile(place, sheet, hub, Wish(subjects[0].agent.device, root, plan.seals[0], place.folder("profiled")), plan)
+        wish = Wish(subjects[0].agent.device, root, plan.seals[0], place.folder("profiled"), _ALONE)
+        _profile(place, sheet, hub, wish, plan)
     if any(figure.unit == "MiB" for figure in missed):
         sheet.footnote("Where the agent's memory goes (USS of a process that did no more than this)", climb(place))
     hub.child.end()
@@ -100,7 +108,12 @@ def _poll(hub: HubProcess, subjects: list[_Subject]) -> None:
 
 
 def _tell(
-    sheet: Sheet, subject: _Subject, hub: HubProcess, counted: tuple[Spent, Spent], held: tuple[Memory, Memory]
+    place: Place,
+    sheet: Sheet,
+    subject: _Subject,
+    hub: HubProcess,
+    counted: tuple[Spent, Spent],
+    held: tuple[Memory, Memory],
 ) -> None:
     (then, now), (memory_then, memory_now) = counted, held
     seconds, part = now.at - then.at, f"agent, {subject.seal:g} s seals"
@@ -130,7 +143,11 @@ def _tell(
         None,
         f"{last.frames - first.frames} seals",
     )
-    add("to flash a sealed byte", flash / max(1.0, sealed), "B/B", _FLASH.get(subject.seal))
+    page = _PAGE / max(1.0, sealed)
+    add("to flash a sealed byte, live", flash / max(1.0, sealed), "B/B", None, f"a page more or less is {page:.2f}")
+    size = round(pushed["bytes"] / max(1, pushed["frames"]))
+    steady = ratio(place, size, _SEALS)
+    add("to flash a sealed byte, steady", steady, "B/B", _FLASH.get(subject.seal), f"{_SEALS} seals of {size:,} B")
     add("context switches", (now.switches - then.switches) / seconds, "1/s")
 
 

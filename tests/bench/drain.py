@@ -15,9 +15,7 @@ from edge_agent.dialects.native import OFFER
 from edge_agent.dialects.native import Options as NativeOptions
 from edge_agent.kit.chance import system_chance
 from edge_agent.kit.clock import SystemClock
-from edge_agent.kit.disk import SystemDisk
 from edge_agent.kit.lamps import LampBoard
-from edge_agent.kit.offload import Threads
 from edge_agent.kit.scopes import running
 from edge_agent.link.keyfile import KeyFile
 from edge_agent.link.origin import Origin
@@ -26,19 +24,17 @@ from edge_agent.link.session import Session
 from edge_agent.link.timekeeper import Timekeeper
 from edge_agent.model.frame import LANES, Frame, FrameKind
 from edge_agent.model.http import Request, Unreachable
-from edge_agent.spool.options import Options as SpoolOptions
-from edge_agent.spool.spool import Spool
 from edge_agent.uplink.pusher import Options as PusherOptions
 from edge_agent.uplink.pusher import Pusher
 from tests.bench.batches import SERIES, batches
 from tests.bench.daemons import HubProcess, start_hub
 from tests.bench.figures import Sheet, typical
+from tests.bench.flash import open_spool
 from tests.bench.place import Place
 
 _DEVICE = "drains"
 _TICKS = 60
 _WITHIN = 120.0
-_BETTER_NOT_SPARED = SpoolOptions(min_free_bytes=0, min_free_inodes=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +71,7 @@ def measure(place: Place, sheet: Sheet, readings: int, rounds: int) -> None:
 
 async def _fill(folder: Path, frames: int) -> None:
     clock = SystemClock()
-    spool = _spool(folder, clock, Timekeeper(clock))
+    spool = open_spool(folder, _DEVICE)
     await spool.open()
     lane = spool.lane("telemetry")
     for payload in batches(frames, _TICKS, clock.axis, clock.now()):
@@ -87,7 +83,7 @@ async def _fill(folder: Path, frames: int) -> None:
 async def _drain(folder: Path, hub: HubProcess) -> _Drained:
     clock = SystemClock()
     known = Timekeeper(clock)
-    spool = _spool(folder, clock, known)
+    spool = open_spool(folder, _DEVICE)
     await spool.open()
     origin = Origin.parse(f"http://127.0.0.1:{hub.port}")
     session = Session(LinkOptions(), origin, KeyFile(hub.key_files[_DEVICE]), clock, known)
@@ -106,8 +102,3 @@ async def _drain(folder: Path, hub: HubProcess) -> _Drained:
     finally:
         await session.close()
         await spool.close()
-
-
-def _spool(folder: Path, clock: SystemClock, known: Timekeeper) -> Spool:
-    lamps = LampBoard(clock, lambda _lamp: None)
-    return Spool(_BETTER_NOT_SPARED, folder, _DEVICE, SystemDisk(), Threads(), clock, system_chance(), lamps, known)

@@ -17,7 +17,7 @@ import orjson
 from tests.bench.place import ROOT
 
 _MOST_NAME = 84
-_WAITS = ("poll", "SimpleQueue", "_thread.lock", "sleep", "_run_once", "run_forever", "_bootstrap")
+_WAITS = ("poll", "SimpleQueue", "_thread.lock", "sleep", "_run_once", "run_forever", "_bootstrap", " _work")
 
 _Spent = dict[str, tuple[int, float, float]]
 

@@ -41,7 +41,8 @@ def test_the_policy_lets_only_the_pages_own_script_and_style_in() -> None:
             assert policy["frame-ancestors"] == "'none'"
             # Nothing that the policy would stop: no script, handler or style inside, nothing from elsewhere.
             assert re.findall(rb"<script[^>]*>", reply.body) == [b'<script src="/app.js" defer>']
-            assert not re.search(rb"https?://|\son[a-z]+=|\sstyle=", reply.body)
+            assert not re.search(rb"https?://|\son[a-z]+=|\sstyle=|\ssrcset=|url\(|@import", reply.body)
+            assert re.findall(rb"<link|<img|<iframe|<object|<base", reply.body) == []
 
     run(scene())
 
@@ -58,12 +59,44 @@ def test_the_script_puts_foreign_words_in_as_text_and_fetches_from_here_only() -
                 b"eval(",
                 b"://",
                 b"Storage",
+                b"setHTML",
+                b"DOMParser",
+                b"Function(",
+                b"import(",
+                b'"style"',
             ):
                 assert word not in script
             paths = re.findall(rb"""["`](/api/v1/[a-z/]*)""", script)
             assert len(paths) >= 5
             for path in paths:
                 assert (await house.ask("GET", path.decode().rstrip("/"))).status in {401, 405}
+
+    run(scene())
+
+
+def test_every_element_that_the_script_asks_for_is_in_the_document() -> None:
+    async def scene() -> None:
+        async with opened() as house:
+            document = (await house.ask("GET", "/")).body.decode()
+            script = (await house.ask("GET", "/app.js")).body.decode()
+            ids = re.findall(r'\bid="([a-z]+)"', document)
+            assert len(ids) == len(set(ids))
+            assert set(re.findall(r'(?:byId|clone)\("([a-z]+)"\)', script)) == set(ids)
+            classes = set(" ".join(re.findall(r'class="([a-z ]+)"', document)).split())
+            sought = set(re.findall(r'querySelector\("\.([a-z]+)"\)', script))
+            (parts,) = re.findall(r"const parts = \[(.*?)\]", script)
+            assert sought | set(re.findall("[a-z]+", parts)) <= classes
+
+    run(scene())
+
+
+@pytest.mark.parametrize("path", ["/", "/app.js"])
+def test_a_file_of_the_page_stays_small(path: str) -> None:
+    async def scene() -> None:
+        async with opened() as house:
+            lines = (await house.ask("GET", path)).body.decode().splitlines()
+            assert len(lines) <= 400
+            assert max(map(len, lines)) <= 120
 
     run(scene())
 

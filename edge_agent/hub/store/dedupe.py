@@ -4,6 +4,7 @@ A row says, as ranges: which numbers are stored and which thinned into others; w
 reason; which it holds, by its last inventory; and `next`, the first number that was not yet drawn, so far as is known.
 Dedupe is exact and never expires, since a device may come back with an old card after years. Marks are read and
 written in the transaction that stores the frames, so a mark without its frame cannot be, nor a frame without its mark.
+The depositor is the only one who writes them, so what it wrote need not be read again.
 
 Several states may be claimed for one number, because answers get lost. The sum closes whatever is claimed:
 stored beats thinned beats lost beats held, and what is left below `next` is missing. Among loss reasons the one

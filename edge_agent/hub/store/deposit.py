@@ -100,12 +100,14 @@ class _Sheet:
     payloads: list[bytes] = field(default_factory=list)
     fresh: dict[tuple[int, int, int], Parcel] = field(default_factory=dict)
     anchors: dict[int, set[Anchor]] = field(default_factory=dict)
+    widened: dict[int, _Axis] = field(default_factory=dict)
     senders: dict[int, _Sender] = field(default_factory=dict)
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Write all of it, one statement a table."""
         dedupe.save(connection, [row for sender in self.senders.values() for row in sender.epochs.changed()])
         frames.insert(connection, self.rows, self.payloads)
+        frames.widen(connection, [(axis.longest, axis.ceiling, axis.row) for axis in self.widened.values()])
         for axis, anchors in self.anchors.items():
             timeline.learn(connection, axis, sorted(anchors, key=lambda anchor: anchor.at))
 
@@ -253,7 +255,7 @@ def _learn(
         span = longest.get(name, 0)
         if span > axis.longest or ceiling < axis.ceiling:
             axis.longest, axis.ceiling = max(axis.longest, span), min(axis.ceiling, ceiling)
-            frames.widen(connection, axis.row, axis.longest, axis.ceiling)
+            sheet.widened[axis.row] = axis
         new = [anchor for anchor in anchors.get(name, ()) if anchor != axis.anchor]
         if new:
             sheet.anchors.setdefault(axis.row, set()).update(new)

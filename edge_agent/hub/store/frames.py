@@ -140,11 +140,9 @@ def axis_of(connection: sqlite3.Connection, sender: int, name: str, ceiling: int
     return int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
 
 
-def widen(connection: sqlite3.Connection, axis: int, longest: int, ceiling: int) -> None:
-    """Note the span of a frame and the ceiling of an arrival, where they say more than what is known."""
-    connection.execute(
-        "UPDATE axis SET longest = max(longest, ?), ceiling = min(ceiling, ?) WHERE id = ?", (longest, ceiling, axis)
-    )
+def widen(connection: sqlite3.Connection, rows: Iterable[tuple[int, int, int]]) -> None:
+    """Note spans of frames and ceilings of arrivals where they say more than is known: (longest, ceiling, axis)."""
+    connection.executemany("UPDATE axis SET longest = max(longest, ?), ceiling = min(ceiling, ?) WHERE id = ?", rows)
 
 
 def catalogue(

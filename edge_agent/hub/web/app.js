@@ -14,7 +14,7 @@
 "use strict";
 
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
-const MS = { list: 5000, silent: 45000, old: 10000 };
+const MS = { list: 5000, silent: 35000, old: 10000 };
 const MOST = { points: 60, unasked: 4, followed: 100, rows: 600, unfolded: 16 };
 
 const byId = (id) => document.getElementById(id);
@@ -76,7 +76,7 @@ async function ask(path, options = {}) {
   if (Date.now() > session.until) await (entry = entry || logIn().finally(() => { entry = null; }));
   if (!session) throw new Error("not logged in");
   const headers = { ...options.headers, authorization: `Bearer ${session.access_token}` };
-  return checked(await fetch(path, { ...options, headers, cache: "no-store" }));
+  return checked(await fetch(path, { signal: AbortSignal.timeout(MS.silent), cache: "no-store", ...options, headers }));
 }
 
 const askJson = async (path, options) => (await ask(path, options)).json();
@@ -140,8 +140,10 @@ function worded(attributes) {
   }).join(" · ");
 }
 
-// Long names may break after a dot or an underscore, by a space without width.
-const breakable = (name) => name.replace(/[._]/g, "$&\u200b");
+// Long names may break after a dot or an underscore, and are still copied as they are.
+function spell(node, name) {
+  node.replaceChildren(...name.split(/(?<=[._])/).flatMap((part) => [part, document.createElement("wbr")]));
+}
 
 // A line over the last values, newest at the right edge, broken where nothing was known. Ratios are drawn from 0 to 1;
 // others over their own range, but never so close that noise below 2 % looks like news.
@@ -192,7 +194,7 @@ function showDevice(device) {
   card.device = device;
   const { "device.id": _, "host.name": host, "host.arch": arch, "os.version": system, ...labels } = device.resource;
   write(card.facts, [host, arch, system, ...Object.values(labels)].filter(Boolean).join(" · "));
-  write(card.state, device.twin ? "twin: two machines use this name" : device.state);
+  write(card.state, device.twin ? `${device.state}, twin: two machines use this name` : device.state);
   card.state.className = `state lamp ${device.twin ? "twin" : device.state}`;
   const lamps = JSON.stringify(device.lamps);
   if (lamps !== card.said) card.lamps.replaceChildren(...lampsOf(device));
@@ -250,18 +252,18 @@ function newRow(group, name, attributes) {
   const root = clone("row");
   const [label, side, , main] = root.children;
   const words = worded(attributes);
-  write(label, breakable(words || name));
+  spell(label, words || name);
   label.title = [name, ...Object.entries(attributes).map((pair) => pair.join("="))].join(" ");
   (words ? blockOf(group, name) : group.root).append(root);
   const last = { axis: "", at: -Infinity, ts: -Infinity, every: 0, value: null };
-  return { root, side, main, path: root.querySelector("path"), ...last, kind: "", points: [] };
+  return { root, group, side, main, path: root.querySelector("path"), ...last, kind: "", points: [] };
 }
 
 // The rows of one name, below it. Very many fold themselves away: 12 cores times 7 modes is no view.
 function blockOf(group, name) {
   const block = kept(group.blocks, name, () => group.root.appendChild(clone("block")));
   const rows = block.children.length; // with the one to come, without the heading
-  write(block.firstElementChild, breakable(rows > MOST.unfolded ? `${name} (${rows})` : name));
+  spell(block.firstElementChild, rows > MOST.unfolded ? `${name} (${rows})` : name);
   if (rows === MOST.unfolded + 1) block.open = false;
   return block;
 }
@@ -309,9 +311,8 @@ function tellAges() {
     if (!root.open) continue;
     for (const group of collectors.values()) write(group.age, age(now - group.ts));
     for (const row of rows.values()) {
-      const isOld = now - row.ts > oldAfter(row);
-      row.root.classList.toggle("old", isOld);
-      if (isOld) write(row.side, age(now - row.ts));
+      const isOld = row.root.classList.toggle("old", now - row.ts > oldAfter(row));
+      if (isOld) write(row.side, row.ts < row.group.ts ? age(now - row.ts) : "");
     }
   }
 }
@@ -391,8 +392,7 @@ byId("leave").addEventListener("click", () => fetch("/api/v1/auth/logout", { met
   () => showLink("warn", "still logged in: no contact with the hub"),
 ));
 document.addEventListener("visibilitychange", turn);
-// A new login link opened in this tab changes nothing but the fragment.
-window.addEventListener("hashchange", () => location.reload());
+window.addEventListener("hashchange", () => location.reload()); // a new login link, opened in this tab
 // Out of the address at once: addresses are copied, kept in histories and shown on screens.
 history.replaceState(null, "", location.pathname);
 setInterval(tellAges, 1000);
