@@ -52,7 +52,7 @@ MOST_DEPTH = 32
 """How deep free JSON may be nested."""
 
 _GZIP = 31  # zlib's number for the gzip format with the largest window
-_LEVEL = 6
+_LEVEL = 9
 _ANCHOR_PARTS = 3
 _EMPTY_BYTES = 300
 """About what a batch takes besides its tracks, packed."""

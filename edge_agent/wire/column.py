@@ -151,16 +151,19 @@ class TrackBuilder:
     def track(self) -> dict[str, Any]:
         """The track as it is written; there is at least one instant."""
         instants, ticks = self.instants, len(self.instants)
-        series = [column.series for column in self.columns]
+        families: dict[tuple[object, ...], list[Column]] = {}
+        for column in self.columns:
+            families.setdefault(_family_of(column.series), []).append(column)
+        columns = [column for family in families.values() for column in family]
         return {
             "collector": self.collector,
             "t0": instants[0],
             "dt": [0, *(after - before for before, after in pairwise(instants))],
-            "series": [[name, dict(attributes), *rest] for name, attributes, *rest in series],
-            "rows": [column.row(ticks) for column in self.columns],
+            "families": [_written(family) for family in families.values()],
+            "rows": [column.row(ticks) for column in columns],
             "gaps": [
                 [index, start, stop, written(reason)]
-                for index, column in enumerate(self.columns)
+                for index, column in enumerate(columns)
                 for start, stop, reason in column.gaps
             ],
         }
@@ -179,3 +182,17 @@ def _fault(value: float) -> str:
     if math.isnan(value):
         return "nan"
     return "infinite" if math.isinf(value) else "too_large"
+
+
+def _family_of(series: Series) -> tuple[object, ...]:
+    """What a series shares with those of its family."""
+    return (*series._replace(attributes=()), *(name for name, _ in series.attributes))
+
+
+def _written(family: Sequence[Column]) -> list[object]:
+    """A family as it is written."""
+    first = family[0].series
+    names = [name for name, _ in first.attributes]
+    values = zip(*([value for _, value in column.series.attributes] for column in family), strict=True)
+    attributes = dict(zip(names, map(list, values), strict=True))
+    return [first.name, first.unit, first.kind, first.digits, first.source, attributes]

@@ -25,7 +25,7 @@ import orjson
 from edge_agent.model.failure import Malformed
 from edge_agent.model.reading import Series
 from edge_agent.wire.batch import MOST_TRACKS, VERSION, Survey, read_head, read_stat, summed, survey
-from edge_agent.wire.track import MOST_CELLS, Outline, check_gaps, check_instants, check_series, refuse
+from edge_agent.wire.track import MOST_CELLS, Outline, check_families, check_gaps, check_instants, refuse
 
 _DIGITS = bytes.maketrans(b"123456789E", b"000000000e")
 _SIGNS = b"+-"
@@ -63,7 +63,7 @@ class Surveyor:
 
     def _outline(self, track: "_Track") -> Outline:
         last, ticks = check_instants(track.collector, track.t0, track.dt, "track"), len(track.dt)
-        known = self._known(bytes(track.series))
+        known = self._known(bytes(track.families))
         readings = _filled(bytes(track.rows), known.digits, ticks)
         if track.gaps != []:
             check_gaps(track.gaps, len(known.series), ticks, "track.gaps")
@@ -72,7 +72,7 @@ class Surveyor:
     def _known(self, text: bytes) -> "_List":
         known = self._lists.pop(text, None)
         if known is None:
-            series = check_series(orjson.loads(text), "track.series")
+            series = check_families(orjson.loads(text), "track.families")
             known = _List(series, tuple(one.digits for one in series), hash(series))
             self._text += len(text)
         self._lists[text] = known
@@ -93,7 +93,7 @@ class _Track(msgspec.Struct, forbid_unknown_fields=True):
     collector: Any
     t0: Any
     dt: Any
-    series: msgspec.Raw
+    families: msgspec.Raw
     rows: msgspec.Raw
     gaps: Any = None
 

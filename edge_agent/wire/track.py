@@ -1,9 +1,13 @@
 """Tracks: one collector's part of a sealed batch (`wire.batch` has the document around it), checked and read.
 
     {"collector": str, "t0": <axis ms>, "dt": [0, 1000, ...],
-     "series": [[name, {attributes}, unit, kind, digits, source], ...],
+     "families": [[name, unit, kind, digits, source, {attribute: [value, ...], ...}], ...],
      "rows": [[first, delta, ..., null], ...],                           one row a series, one cell an instant
      "gaps": [[series, from, to, reason], ...]}                          positions in a row, `to` exclusive
+
+A family is the series that differ by the values of their attributes only: the i-th values of all its attributes make
+its i-th series, and without attributes (`{}`) it is one series. Series are numbered through, family after family; rows
+and gaps go by that number. Families in place of one full description a series take a sixth off a 10 s batch.
 
 `dt` are the differences between successive instants, the first 0, none negative. With `digits` a cell is an integer,
 the value scaled by 10**digits, as the difference from the last cell that is not null (the first from 0); where
@@ -39,7 +43,7 @@ _SUM = 2**63
 _WHOLE = frozenset({int, NoneType})
 _RAW = frozenset({int, float, NoneType})
 _KINDS: Mapping[str, Kind] = {"gauge": "gauge", "counter": "counter"}
-_SERIES_PARTS = 6
+_FAMILY_PARTS = 6
 _GAP_PARTS = 4
 
 
@@ -121,7 +125,7 @@ def outline(track: Any, field: str) -> Outline:
     first: Any = track.get("t0")
     steps: Any = track.get("dt")
     last = check_instants(collector, first, steps, field)
-    series = check_series(track.get("series"), f"{field}.series")
+    series = check_families(track.get("families"), f"{field}.families")
     readings = _check_rows(track.get("rows"), series, len(steps), f"{field}.rows")
     check_gaps(track.get("gaps"), len(series), len(steps), f"{field}.gaps")
     return Outline(collector, first, last, len(steps), readings, series, hash(series))
@@ -160,14 +164,16 @@ def check_instants(collector: Any, first: Any, steps: Any, field: str) -> int:
     return first + sum(steps)
 
 
-def check_series(series: Any, field: str) -> tuple[Series, ...]:
-    """The series of a track, checked."""
-    if type(series) is not list or len(series) > MOST_SERIES:
-        refuse(field, f"must be a list of up to {MOST_SERIES} series")
-    known = tuple(_series(parts, f"{field}[{index}]") for index, parts in enumerate(series))
+def check_families(families: Any, field: str) -> tuple[Series, ...]:
+    """The series of a track, checked, in the order of their numbers."""
+    if type(families) is not list or len(families) > MOST_SERIES:
+        refuse(field, f"must be a list of up to {MOST_SERIES} families")
+    known: list[Series] = []
+    for index, parts in enumerate(families):
+        known += _family(parts, f"{field}[{index}]", MOST_SERIES - len(known))
     if len(set(known)) < len(known):
-        refuse(field, "must be distinct")
-    return known
+        refuse(field, "must hold distinct series")
+    return tuple(known)
 
 
 def check_gaps(gaps: Any, series: int, ticks: int, field: str) -> None:
@@ -186,24 +192,39 @@ def check_gaps(gaps: Any, series: int, ticks: int, field: str) -> None:
             refuse(f"{field}[{index}]", "must lie within the rows")
 
 
-def _series(parts: Any, field: str) -> Series:
-    if type(parts) is not list or len(parts) != _SERIES_PARTS:
-        refuse(field, "must be [name, attributes, unit, kind, digits, source]")
-    name, attributes, unit, kind, digits, source = parts
+def _family(parts: Any, field: str, room: int) -> list[Series]:
+    if type(parts) is not list or len(parts) != _FAMILY_PARTS:
+        refuse(field, "must be [name, unit, kind, digits, source, attributes]")
+    name, unit, kind, digits, source, attributes = parts
     if not is_name(name):
         refuse(f"{field}[0]", f"must be a name of up to {MOST_NAME} characters")
-    if type(attributes) is not dict or len(attributes) > MOST_ATTRIBUTES:
-        refuse(f"{field}[1]", f"must be an object of up to {MOST_ATTRIBUTES} attributes")
-    for key, value in attributes.items():
-        if not is_text(key) or not is_text(value):
-            refuse(f"{field}[1]", f"must hold strings of up to {MOST_TEXT} characters")
     if not is_text(unit) or not is_text(source):
         refuse(field, f"must have strings of up to {MOST_TEXT} characters as unit and source")
     if type(kind) is not str or kind not in _KINDS:
-        refuse(f"{field}[3]", "must be gauge or counter")
+        refuse(f"{field}[2]", "must be gauge or counter")
     if digits is not None and (type(digits) is not int or not 0 <= digits <= MOST_DIGITS):
-        refuse(f"{field}[4]", f"must be null or 0 to {MOST_DIGITS}")
-    return Series(name, tuple(sorted(attributes.items())), unit, _KINDS[kind], digits, source)
+        refuse(f"{field}[3]", f"must be null or 0 to {MOST_DIGITS}")
+    values = _attribute_sets(attributes, f"{field}[5]", room)
+    return [Series(name, pairs, unit, _KINDS[kind], digits, source) for pairs in values]
+
+
+def _attribute_sets(attributes: Any, field: str, room: int) -> list[tuple[tuple[str, str], ...]]:
+    """The attributes of each series of a family, sorted by name; at most `room` series."""
+    if type(attributes) is not dict or len(attributes) > MOST_ATTRIBUTES:
+        refuse(field, f"must be an object of up to {MOST_ATTRIBUTES} attributes")
+    columns = list(attributes.values())
+    count = len(columns[0]) if columns and type(columns[0]) is list else 1
+    if not 0 < count <= room:
+        refuse(field, f"must make at least one series, and at most {MOST_SERIES} in a track")
+    for key, column in attributes.items():
+        if type(column) is not list or len(column) != count:
+            refuse(field, "must hold lists of one length")
+        if not is_text(key) or not all(map(is_text, column)):
+            refuse(field, f"must hold strings of up to {MOST_TEXT} characters")
+    names = sorted(attributes)
+    if not names:
+        return [()]
+    return [tuple(zip(names, row, strict=True)) for row in zip(*map(attributes.__getitem__, names), strict=True)]
 
 
 def _check_rows(rows: Any, series: tuple[Series, ...], ticks: int, field: str) -> int:

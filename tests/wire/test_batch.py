@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.model.anchor import Anchor
-from edge_agent.model.reading import Reading, Tick, series_of
+from edge_agent.model.reading import Kind, Reading, Tick, series_of
 from edge_agent.wire.batch import Batch, BatchBuilder, Gap, parse, survey, unzip
 from tests.wire.fuzz import steady
 from tests.wire.moving import Machine
@@ -54,10 +55,10 @@ def test_a_batch_is_written_as_the_design_says() -> None:
                 "collector": "heat",
                 "t0": 1000,
                 "dt": [0, 1001, 999, 1000],
-                "series": [
-                    ["hw.temperature", {}, "Cel", "gauge", 1, "/sys"],
-                    ["hw.errors", {"a": "1", "b": "2"}, "{error}", "counter", 0, ""],
-                    ["load", {}, "1", "gauge", None, ""],
+                "families": [
+                    ["hw.temperature", "Cel", "gauge", 1, "/sys", {}],
+                    ["hw.errors", "{error}", "counter", 0, "", {"a": ["1"], "b": ["2"]}],
+                    ["load", "1", "gauge", None, "", {}],
                 ],
                 "rows": [[200, 5, None, None], [7, None, None, None], [None, None, None, 0.1]],
                 "gaps": [[0, 2, 4, "gone"]],
@@ -66,6 +67,24 @@ def test_a_batch_is_written_as_the_design_says() -> None:
         "stat": {"missed": [["heat", 2, "stalled"]]},
     }
     assert (builder.readings, builder.ticks) == (4, 4)
+
+
+def test_series_that_differ_by_attribute_values_only_are_one_family() -> None:
+    def core(number: str, value: float | None, kind: Kind = "gauge", **more: str) -> Reading:
+        return Reading("load", value, "1", {"core": number, **more}, kind, reason=None if value is not None else "gone")
+
+    tick = Tick("cpu", 0, (core("0", 1), core("0", 2, "counter"), core("1", None), core("0", 3, mode="user")))
+    body = unzip(built(tick, replace(tick, at=1000)).pack(None, {}), MOST)
+    (track,) = orjson.loads(body)["tracks"]
+    assert track["families"] == [
+        ["load", "1", "gauge", 0, "", {"core": ["0", "1"]}],
+        ["load", "1", "counter", 0, "", {"core": ["0"]}],
+        ["load", "1", "gauge", 0, "", {"core": ["0"], "mode": ["user"]}],
+    ]
+    assert track["rows"] == [[1, 0], [None, None], [2, 0], [3, 0]]
+    assert track["gaps"] == [[1, 0, 2, "gone"]]
+    (back,) = parse(body).tracks
+    assert set(back.series) == {series_of(reading) for reading in tick.readings}
 
 
 def test_a_batch_comes_back_with_real_values() -> None:

@@ -15,8 +15,8 @@ from edge_agent.wire.survey import Surveyor
 from tests.wire.fuzz import damaged, steady, wounded
 from tests.wire.moving import Machine
 
-HEAD = b'{"v":1,"axis":"a","tracks":[{"collector":"c","t0":0,"dt":[0,1],"series":%s,"rows":%s}]}'
-WHOLE = [b'["s",{},"1","gauge",0,""]', b'["r",{"k":"v"},"1","counter",null,""]']
+HEAD = b'{"v":1,"axis":"a","tracks":[{"collector":"c","t0":0,"dt":[0,1],"families":%s,"rows":%s}]}'
+WHOLE = [b'["s","1","gauge",0,"",{}]', b'["r","1","counter",null,"",{"k":["v"]}]']
 CELLS = [
     b"0", b"-0", b"7", b"-12", b"null", b"1.5", b"-0.25", b"1e3", b"1E3", b"1e-7", b"2.5e+10", b"1e99", b"1e300",
     b"1e308", b"1e309", b"1e-999", b"9" * 15, b"9" * 17, b"9" * 18, b"9" * 19, b"9" * 25, b"-" + b"9" * 19,
