@@ -104,19 +104,19 @@ def payloads(connection: sqlite3.Connection, rows: Sequence[int]) -> list[bytes 
 def tracks(payload: bytes, name: str, attributes: Mapping[str, str]) -> Iterator[Track]:
     """The tracks of a stored batch, cut down to the series that were asked for."""
     for whole in read_document(unzip(payload, MOST_UNPACKED))["tracks"]:
-        picked = [
-            index
-            for index, (own, has, *_) in enumerate(whole["series"])
-            if own == name and all(has.get(key) == value for key, value in attributes.items())
-        ]
-        if picked:
-            cut = {
-                "collector": whole["collector"],
-                "t0": whole["t0"],
-                "dt": whole["dt"],
-                "series": [whole["series"][index] for index in picked],
-                "rows": [whole["rows"][index] for index in picked],
-            }
+        ticks, first = len(whole["dt"]), 0
+        families: list[list[Any]] = []
+        cells: list[Any] = []
+        for own, *rest, has in whole["families"]:
+            sets = list(zip(*has.values(), strict=True)) if has else [()]
+            for index, values in enumerate(sets) if own == name else ():
+                held = dict(zip(has, values, strict=True))
+                if all(held.get(key) == value for key, value in attributes.items()):
+                    families.append([own, *rest, {key: [value] for key, value in held.items()}])
+                    cells += whole["cells"][(first + index) * ticks : (first + index + 1) * ticks]
+            first += len(sets)
+        if families:
+            cut = {name: whole[name] for name in ("collector", "t0", "dt")} | {"families": families, "cells": cells}
             yield realise(cut, outline(cut, "track"))
 
 

@@ -160,7 +160,7 @@ class TrackBuilder:
             "t0": instants[0],
             "dt": [0, *(after - before for before, after in pairwise(instants))],
             "families": [_written(family) for family in families.values()],
-            "rows": [column.row(ticks) for column in columns],
+            "cells": [cell for column in columns for cell in column.row(ticks)],
             "gaps": [
                 [index, start, stop, written(reason)]
                 for index, column in enumerate(columns)

@@ -5,9 +5,9 @@ the document is read by msgspec, whose `Raw` leaves a member as the text that it
 
 - A list of series is checked once and then known by its text, for every device that sends the same one. What is known
   is bounded by the size of the texts; what was not asked for longest goes first.
-- Rows are checked as text. Without the characters of numbers and nulls all that may be left of them are the brackets
-  and commas of so many rows of so many cells, and since they are JSON, each cell then is a number or null. Integers are
-  told from floats by their letters, and runs of digits too short to add up to 2**63 need no adding.
+- Cells are checked as text. Without the characters of numbers and nulls all that may be left of them are the commas of
+  so many cells, and since they are JSON, each cell then is a number or null. Integers are told from floats by their
+  letters, and runs of digits too short to add up to 2**63 need no adding.
 
 Invariant: what is taken here `wire.batch.survey` takes too, with the same result. Whatever is unusual (another version,
 members that are not known, spaces, a number of very many digits, and every fault) is left to that slower reader, which
@@ -64,7 +64,7 @@ class Surveyor:
     def _outline(self, track: "_Track") -> Outline:
         last, ticks = check_instants(track.collector, track.t0, track.dt, "track"), len(track.dt)
         known = self._known(bytes(track.families))
-        readings = _filled(bytes(track.rows), known.digits, ticks)
+        readings = _filled(bytes(track.cells), known.digits, ticks)
         if track.gaps != []:
             check_gaps(track.gaps, len(known.series), ticks, "track.gaps")
         return Outline(track.collector, track.t0, last, ticks, readings, known.series, known.fingerprint)
@@ -94,7 +94,7 @@ class _Track(msgspec.Struct, forbid_unknown_fields=True):
     t0: Any
     dt: Any
     families: msgspec.Raw
-    rows: msgspec.Raw
+    cells: msgspec.Raw
     gaps: Any = None
 
 
@@ -109,17 +109,18 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
     seq: Any = None
 
 
-def _filled(rows: bytes, digits: Sequence[int | None], ticks: int) -> int:
-    """Check rows, which are JSON, without reading their cells; how many of them have a value."""
-    cells = len(digits) * ticks
-    figures = rows.translate(_DIGITS, _SIGNS)
-    empty = b"[" + b"," * (ticks - 1) + b"]"
-    if cells > MOST_CELLS or figures.translate(None, _CELLS) != b"[" + b",".join([empty] * len(digits)) + b"]":
-        refuse("track.rows", "must be looked at row by row")
+def _filled(cells: bytes, digits: Sequence[int | None], ticks: int) -> int:
+    """Check cells, which are a list of JSON, without reading them; how many of them have a value."""
+    count = len(digits) * ticks
+    figures = cells.translate(_DIGITS, _SIGNS)
+    if not 0 < count <= MOST_CELLS or figures.translate(None, _CELLS) != b"[" + b"," * (count - 1) + b"]":
+        refuse("track.cells", "must be looked at one by one")
     if b"0" * (_MOST_DIGITS - len(str(ticks))) in figures or _LONG_POWER in figures:
-        refuse("track.rows", "must be added up")
+        refuse("track.cells", "must be added up")
     if b"." in figures or b"e" in figures:
-        for row, own in zip(figures.split(b"],["), digits, strict=True):
-            if own is not None and (b"." in row or b"e" in row):
-                refuse("track.rows", "must hold integers where digits is not null")
-    return cells - figures.count(b"n") if b"n" in figures else cells
+        each = figures[1:-1].split(b",")
+        for number, own in enumerate(digits):
+            text = b"" if own is None else b",".join(each[number * ticks : (number + 1) * ticks])
+            if b"." in text or b"e" in text:
+                refuse("track.cells", "must hold integers where digits is not null")
+    return count - figures.count(b"n") if b"n" in figures else count

@@ -2,12 +2,13 @@
 
     {"collector": str, "t0": <axis ms>, "dt": [0, 1000, ...],
      "families": [[name, unit, kind, digits, source, {attribute: [value, ...], ...}], ...],
-     "rows": [[first, delta, ..., null], ...],                           one row a series, one cell an instant
-     "gaps": [[series, from, to, reason], ...]}                          positions in a row, `to` exclusive
+     "cells": [first, delta, ..., null, ...],                    those of series 0, an instant each, then of series 1
+     "gaps": [[series, from, to, reason], ...]}                  positions in a series' cells, `to` exclusive
 
 A family is the series that differ by the values of their attributes only: the i-th values of all its attributes make
-its i-th series, and without attributes (`{}`) it is one series. Series are numbered through, family after family; rows
-and gaps go by that number. Families in place of one full description a series take a sixth off a 10 s batch.
+its i-th series, and without attributes (`{}`) it is one series. Series are numbered through, family after family;
+cells and gaps go by that number. Against one full description and one list of cells a series this takes a sixth off a
+packed batch of ten instants.
 
 `dt` are the differences between successive instants, the first 0, none negative. With `digits` a cell is an integer,
 the value scaled by 10**digits, as the difference from the last cell that is not null (the first from 0); where
@@ -126,7 +127,7 @@ def outline(track: Any, field: str) -> Outline:
     steps: Any = track.get("dt")
     last = check_instants(collector, first, steps, field)
     series = check_families(track.get("families"), f"{field}.families")
-    readings = _check_rows(track.get("rows"), series, len(steps), f"{field}.rows")
+    readings = _check_cells(track.get("cells"), series, len(steps), f"{field}.cells")
     check_gaps(track.get("gaps"), len(series), len(steps), f"{field}.gaps")
     return Outline(collector, first, last, len(steps), readings, series, hash(series))
 
@@ -134,7 +135,11 @@ def outline(track: Any, field: str) -> Outline:
 def realise(track: Mapping[str, Any], known: Outline) -> Track:
     """The real values of a track that `outline` has checked."""
     instants = list(accumulate(track["dt"], initial=known.first))[1:]
-    columns = [_values(row, series.digits) for row, series in zip(track["rows"], known.series, strict=True)]
+    cells, ticks = track["cells"], known.ticks
+    columns = [
+        _values(cells[number * ticks : (number + 1) * ticks], series.digits)
+        for number, series in enumerate(known.series)
+    ]
     gaps = [Gap(*gap) for gap in track.get("gaps") or ()]
     return Track(known.collector, instants, list(known.series), columns, gaps)
 
@@ -189,7 +194,7 @@ def check_gaps(gaps: Any, series: int, ticks: int, field: str) -> None:
         if not type(which) is type(start) is type(stop) is int or not is_text(reason):
             refuse(f"{field}[{index}]", "must be three integers and a string")
         if not (0 <= which < series and 0 <= start < stop <= ticks):
-            refuse(f"{field}[{index}]", "must lie within the rows")
+            refuse(f"{field}[{index}]", "must lie within the cells of a series")
 
 
 def _family(parts: Any, field: str, room: int) -> list[Series]:
@@ -227,22 +232,21 @@ def _attribute_sets(attributes: Any, field: str, room: int) -> list[tuple[tuple[
     return [tuple(zip(names, row, strict=True)) for row in zip(*map(attributes.__getitem__, names), strict=True)]
 
 
-def _check_rows(rows: Any, series: tuple[Series, ...], ticks: int, field: str) -> int:
-    """Check the rows of a track; how many cells have a value."""
-    if type(rows) is not list or len(rows) != len(series):
-        refuse(field, "must be a list with one row a series")
+def _check_cells(cells: Any, series: tuple[Series, ...], ticks: int, field: str) -> int:
+    """Check the cells of a track; how many of them have a value."""
     if len(series) * ticks > MOST_CELLS:
         refuse(field, f"must hold at most {MOST_CELLS} cells")
+    if type(cells) is not list or len(cells) != len(series) * ticks:
+        refuse(field, "must be a list with one cell for each series at each instant")
     readings = 0
-    for index, row in enumerate(rows):
-        if type(row) is not list or len(row) != ticks:
-            refuse(f"{field}[{index}]", "must be a list with one cell an instant")
-        types, digits = set(map(type, row)), series[index].digits
-        if not types <= (_RAW if digits is None else _WHOLE):
-            refuse(f"{field}[{index}]", "must hold integers (floats where digits is null) and nulls")
-        filled = [cell for cell in row if cell is not None] if NoneType in types else row
-        if digits is not None and not _adds_up(filled):
-            refuse(f"{field}[{index}]", "must add up to less than 2**63")
+    for number, one in enumerate(series):
+        own = cells[number * ticks : (number + 1) * ticks]
+        types = set(map(type, own))
+        if not types <= (_RAW if one.digits is None else _WHOLE):
+            refuse(field, f"must hold integers (floats where digits is null) and nulls for series {number}")
+        filled = [cell for cell in own if cell is not None] if NoneType in types else own
+        if one.digits is not None and not _adds_up(filled):
+            refuse(field, f"must add up to less than 2**63 for series {number}")
         readings += len(filled)
     return readings
 

@@ -44,7 +44,7 @@ def _swing(step: int, level: float, pace: float, share: float = 0.4) -> float:
 
 def _grown(step: int, pace: float, key: str) -> int:
     """A counter after so many steps: it never falls, and each step's growth is within half the pace of it."""
-    return round(pace * step + pace / 2 * random.Random(f"{key} {step}").random())
+    return round(pace * step + pace * random.Random(f"{key} {step}").random())
 
 
 def _stat(step: int) -> str:

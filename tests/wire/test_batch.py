@@ -60,7 +60,7 @@ def test_a_batch_is_written_as_the_design_says() -> None:
                     ["hw.errors", "{error}", "counter", 0, "", {"a": ["1"], "b": ["2"]}],
                     ["load", "1", "gauge", None, "", {}],
                 ],
-                "rows": [[200, 5, None, None], [7, None, None, None], [None, None, None, 0.1]],
+                "cells": [200, 5, None, None, 7, None, None, None, None, None, None, 0.1],
                 "gaps": [[0, 2, 4, "gone"]],
             }
         ],
@@ -81,7 +81,7 @@ def test_series_that_differ_by_attribute_values_only_are_one_family() -> None:
         ["load", "1", "counter", 0, "", {"core": ["0"]}],
         ["load", "1", "gauge", 0, "", {"core": ["0"], "mode": ["user"]}],
     ]
-    assert track["rows"] == [[1, 0], [None, None], [2, 0], [3, 0]]
+    assert track["cells"] == [1, 0, None, None, 2, 0, 3, 0]
     assert track["gaps"] == [[1, 0, 2, "gone"]]
     (back,) = parse(body).tracks
     assert set(back.series) == {series_of(reading) for reading in tick.readings}

@@ -25,10 +25,10 @@ WHOLE: dict[str, Any] = {
             "t0": 1000,
             "dt": [0, 1000, 1001],
             "families": [["load", "1", "gauge", 2, "/proc", {"core": ["0"]}], ["raw", "1", "counter", None, "", {}]],
-            "rows": [[100, -1, None], [0.5, 7, None]],
+            "cells": [100, -1, None, 0.5, 7, None],
             "gaps": [[0, 2, 3, "gone"]],
         },
-        {"collector": "fan", "t0": 0, "dt": [0], "families": [], "rows": []},
+        {"collector": "fan", "t0": 0, "dt": [0], "families": [], "cells": []},
     ],
     "stat": {},
 }
@@ -96,19 +96,19 @@ WOUNDS: list[tuple[tuple[Any, ...], object, str]] = [
     ((*LOAD, 5), {"core": ["0", "0"]}, "tracks[0].families"),
     ((*LOAD, 5), {"core": [str(index) for index in range(10_001)]}, "tracks[0].families[0][5]"),
     ((*LOAD, 5), {str(index): [""] for index in range(33)}, "tracks[0].families[0][5]"),
-    ((*TRACK, "rows"), None, "tracks[0].rows"),
-    ((*TRACK, "rows"), [[1, 2, 3]], "tracks[0].rows"),
-    ((*TRACK, "rows", 1), [1, 2], "tracks[0].rows[1]"),
-    ((*TRACK, "rows", 1), "123", "tracks[0].rows[1]"),
-    ((*TRACK, "rows", 0), [1, 2.0, 3], "tracks[0].rows[0]"),
-    ((*TRACK, "rows", 0), [1, True, 3], "tracks[0].rows[0]"),
-    ((*TRACK, "rows", 0), [1, "2", 3], "tracks[0].rows[0]"),
-    ((*TRACK, "rows", 0), [1, [], 3], "tracks[0].rows[0]"),
-    ((*TRACK, "rows", 0), [2**62, 2**62, None], "tracks[0].rows[0]"),
-    ((*TRACK, "rows", 0), [-(2**63) + 1, None, -1], "tracks[0].rows[0]"),
-    ((*TRACK, "rows", 0), [2**64 - 1, None, None], "tracks[0].rows[0]"),
-    ((*TRACK, "rows", 1), [1, False, 3.5], "tracks[0].rows[1]"),
-    ((*TRACK, "rows", 1), [1, "nan", 3.5], "tracks[0].rows[1]"),
+    ((*TRACK, "cells"), None, "tracks[0].cells"),
+    ((*TRACK, "cells"), "123456", "tracks[0].cells"),
+    ((*TRACK, "cells"), [1, 2, 3], "tracks[0].cells"),
+    ((*TRACK, "cells"), [[100, -1, None], [0.5, 7, None]], "tracks[0].cells"),
+    ((*TRACK, "cells", 1), 2.0, "tracks[0].cells"),
+    ((*TRACK, "cells", 1), True, "tracks[0].cells"),
+    ((*TRACK, "cells", 1), "2", "tracks[0].cells"),
+    ((*TRACK, "cells", 1), [], "tracks[0].cells"),
+    ((*TRACK, "cells"), [2**62, 2**62, None, 0.5, 7, None], "tracks[0].cells"),
+    ((*TRACK, "cells"), [-(2**63) + 1, None, -1, 0.5, 7, None], "tracks[0].cells"),
+    ((*TRACK, "cells", 0), 2**64 - 1, "tracks[0].cells"),
+    ((*TRACK, "cells", 3), False, "tracks[0].cells"),
+    ((*TRACK, "cells", 3), "nan", "tracks[0].cells"),
     ((*TRACK, "gaps"), {}, "tracks[0].gaps"),
     ((*TRACK, "gaps"), [[0, 0, 1, "x"]] * 7, "tracks[0].gaps"),
     ((*TRACK, "gaps", 0), [0, 2, 3], "tracks[0].gaps[0]"),
@@ -135,7 +135,7 @@ def changed(path: tuple[Any, ...], value: object) -> bytes:
 def still(tracks: int, series: int, ticks: int) -> bytes:
     """A batch of so many tracks whose every cell is null."""
     known = [["s", "1", "gauge", 0, "", {"number": [str(index) for index in range(series)]}]]
-    track = {"collector": "x", "t0": 0, "dt": [0] * ticks, "families": known, "rows": [[None] * ticks] * series}
+    track = {"collector": "x", "t0": 0, "dt": [0] * ticks, "families": known, "cells": [None] * (ticks * series)}
     return orjson.dumps({**WHOLE, "tracks": [track] * tracks})
 
 
@@ -183,15 +183,15 @@ def test_what_is_no_batch_of_this_version(body: bytes, code: str) -> None:
 
 def test_sums_up_to_2_to_the_63_are_taken() -> None:
     edge = [2**62, 2**62 - 1, None]
-    assert parse(changed((*TRACK, "rows", 0), edge)).tracks[0].columns[0][1] == (2**63 - 1) / 100
+    assert parse(changed((*TRACK, "cells"), [*edge, None, None, None])).tracks[0].columns[0][1] == (2**63 - 1) / 100
     back = [2**62, -(2**62), 2**62]
-    assert parse(changed((*TRACK, "rows", 0), back)).tracks[0].columns[0][1] == 0
+    assert parse(changed((*TRACK, "cells"), [*back, None, None, None])).tracks[0].columns[0][1] == 0
 
 
 @pytest.mark.parametrize(
     ("tracks", "series", "ticks", "field"),
     [
-        (1, 21, 100_000, "tracks[0].rows"),
+        (1, 21, 100_000, "tracks[0].cells"),
         (2, 20, 60_000, "tracks"),
         (2, 5001, 1, "tracks"),
         (2, 20, 50_000, None),

@@ -15,17 +15,17 @@ from edge_agent.wire.survey import Surveyor
 from tests.wire.fuzz import damaged, steady, wounded
 from tests.wire.moving import Machine
 
-HEAD = b'{"v":1,"axis":"a","tracks":[{"collector":"c","t0":0,"dt":[0,1],"families":%s,"rows":%s}]}'
+HEAD = b'{"v":1,"axis":"a","tracks":[{"collector":"c","t0":0,"dt":[0,1],"families":%s,"cells":%s}]}'
 WHOLE = [b'["s","1","gauge",0,"",{}]', b'["r","1","counter",null,"",{"k":["v"]}]']
 CELLS = [
     b"0", b"-0", b"7", b"-12", b"null", b"1.5", b"-0.25", b"1e3", b"1E3", b"1e-7", b"2.5e+10", b"1e99", b"1e300",
     b"1e308", b"1e309", b"1e-999", b"9" * 15, b"9" * 17, b"9" * 18, b"9" * 19, b"9" * 25, b"-" + b"9" * 19,
     b"0.%s" % (b"3" * 30),
     b"9" * 400, b"01", b"+1", b".5", b"1.", b"1e", b"e1", b"-", b"", b"nul", b"nan", b"NaN", b"true", b"false",
-    b'"1"', b"[]", b"[1]", b"{}", b" 1", b"1 ", b"1-2", b"1,2", b"],[",
+    b'"1"', b"[]", b"[1]", b"{}", b" 1", b"1 ", b"1-2", b"1,2", b"],[", b",", b",1",
 ]  # fmt: skip
 
-TAKEN = HEAD % (b"[%s]" % WHOLE[0], b"[[1,2]]")
+TAKEN = HEAD % (b"[%s]" % WHOLE[0], b"[1,2]")
 ODDITIES = [
     TAKEN + b" \n",
     TAKEN.replace(b":", b": "),
@@ -44,12 +44,12 @@ ODDITIES = [
     TAKEN.replace(b'"t0":0', b'"t0":123456789012345678901234567890'),
     TAKEN.replace(b'"t0":0', b'"t0":0,"more":true'),
     TAKEN.replace(b"[0,1]", b"[0,123456789012345678901234567890]"),
-    TAKEN.replace(b'"rows"', b'"gaps":[[0,0,1,"x"]],"rows"'),
-    TAKEN.replace(b'"rows"', b'"gaps":[[0,0,1,7]],"rows"'),
-    TAKEN.replace(b'"rows"', b'"gaps":[[0,0.0,1,"x"]],"rows"'),
-    TAKEN.replace(b'"rows"', b'"gaps":{},"rows"'),
-    TAKEN.replace(b'"rows"', b'"rows":[["\xff"]],"rows"'),
-    TAKEN.replace(b'"rows"', b'"\\u0072ows"'),
+    TAKEN.replace(b'"cells"', b'"gaps":[[0,0,1,"x"]],"cells"'),
+    TAKEN.replace(b'"cells"', b'"gaps":[[0,0,1,7]],"cells"'),
+    TAKEN.replace(b'"cells"', b'"gaps":[[0,0.0,1,"x"]],"cells"'),
+    TAKEN.replace(b'"cells"', b'"gaps":{},"cells"'),
+    TAKEN.replace(b'"cells"', b'"cells":["\xff"],"cells"'),
+    TAKEN.replace(b'"cells"', b'"\\u0063ells"'),
     TAKEN.replace(b'"s"', b'"\xff"'),
     TAKEN.replace(b'"s"', b'"\xc3\xa9"'),
     TAKEN.replace(b'"s"', b'"\\ud800"'),
@@ -69,9 +69,9 @@ def told(survey_of: Any, body: bytes) -> Survey | tuple[str, str | None, str]:
     return found
 
 
-def rows(*cells: bytes) -> bytes:
-    """The text of two rows of two cells."""
-    return b"[[%s,%s],[%s,%s]]" % cells
+def cells_of(*cells: bytes) -> bytes:
+    """The text of two times two cells."""
+    return b"[%s,%s,%s,%s]" % cells
 
 
 def test_it_says_what_the_slower_reader_says() -> None:
@@ -97,19 +97,21 @@ def test_every_cell_is_taken_or_refused_alike() -> None:
     for cell, place in itertools.product(CELLS, range(4)):
         cells = [b"1", b"2", b"3", b"4"]
         cells[place] = cell
-        body = HEAD % (series, rows(*cells))
+        body = HEAD % (series, cells_of(*cells))
         assert told(surveyor.survey, body) == told(survey, body), body
 
 
 @steady
 @given(st.lists(st.sampled_from(CELLS), min_size=4, max_size=4), st.permutations(WHOLE))
 def test_any_cells_are_taken_or_refused_alike(cells: list[bytes], series: list[bytes]) -> None:
-    body = HEAD % (b"[%s]" % b",".join(series), rows(*cells))
+    body = HEAD % (b"[%s]" % b",".join(series), cells_of(*cells))
     assert told(Surveyor().survey, body) == told(survey, body)
 
 
 @steady
-@given(wounded(orjson.loads(HEAD % (b"[%s]" % b",".join(WHOLE), rows(b"1", b"null", b"0.5", b"-3")))) | damaged(TAKEN))
+@given(
+    wounded(orjson.loads(HEAD % (b"[%s]" % b",".join(WHOLE), cells_of(b"1", b"null", b"0.5", b"-3")))) | damaged(TAKEN)
+)
 def test_any_wound_is_told_alike(body: bytes) -> None:
     assert told(Surveyor().survey, body) == told(survey, body)
 
