@@ -74,6 +74,7 @@ class Agent:
         self.time = Timekeeper(ports.clock)
         settings = loaded.settings
         self._device = settings.device.id
+        self._resource = {**settings.labels, "device.id": self._device}
         self.spool = Spool(
             settings.spool,
             settings.state.folder / "spool" / "hub",
@@ -103,7 +104,7 @@ class Agent:
             stack.push_async_callback(self.spool.close)
             worker = ports.offload.worker("config")
             stack.callback(ports.offload.release, worker)
-            reports = Reporter(self.buffers["reports"], ports.clock, self.time, settings.labels)
+            reports = Reporter(self.buffers["reports"], ports.clock, self.time, self._resource)
             generations = Generations(
                 loaded=self._loaded,
                 keys={name: b64decode(key.public) for name, key in settings.trust.items() if "config" in key.types},
@@ -136,28 +137,23 @@ class Agent:
                 partial(self._hear, dispatcher, generations),
             )
             watcher = KeyWatcher(self._key, ports.clock, partial(_retry_key, pusher, listener))
-            async with running(
-                *self._after_first_tick(*self._local(), listener, dispatcher, generations, watcher, pusher)
-            ):
+            self._beater = beater = Beater(
+                settings.live, dialect, link, ports.clock, self.time, self.lamps, self.tally.latest
+            )
+            parts = (*self._local(), listener, dispatcher, generations, watcher, beater, pusher)
+            async with running(*(Deferred(part, self._begun) for part in parts)):
                 following: Plan | None = plan
                 while following is not None:
-                    beater = Beater(
-                        following.loaded.settings.live,
-                        dialect,
-                        link,
-                        ports.clock,
-                        self.time,
-                        self.lamps,
-                        self.tally.latest,
-                    )
-                    following = await self._live(following, beater, generations, stop)
+                    following = await self._live(following, generations, stop)
                 self._notifier.stopping()
                 await pusher.drained(within=_GRACE)
 
-    async def _live(self, plan: Plan, beater: Beater, generations: Generations, stop: anyio.Event) -> Plan | None:
+    async def _live(self, plan: Plan, generations: Generations, stop: anyio.Event) -> Plan | None:
         """One generation; the next plan, or None to stop."""
         ports = self._ports
-        self.plan, self._beater = plan, beater
+        gone = {one.name for one in self.plan.schedules} if self.plan else set()
+        self.tally.forget(gone - {one.name for one in plan.schedules})
+        self.plan = plan
         self._log.set_level(plan.loaded.settings.log.level)
         self._sealer = sealer = Sealer(
             plan.loaded.settings.seal,
@@ -171,10 +167,14 @@ class Agent:
         )
         await sealer.recover()
         sampler = Sampler(plan.schedules, ports.clock, ports.offload, self.lamps, self._take, self._miss)
-        async with running(*self._after_first_tick(beater)), sealer, running(sampler):
-            following = await _next(generations, stop)
+        async with sealer:
+            try:
+                async with running(sampler):
+                    following = await _next(generations, stop)
+            finally:
+                # Before the last seal: a batch that was opened during it would be sealed by nobody.
+                self._sealer = None
         self._sealed_before += sealer.bytes_sealed
-        self._sealer = None
         return following
 
     @property
@@ -222,9 +222,6 @@ class Agent:
             sealed_bytes=self._sealed_before + (self._sealer.bytes_sealed if self._sealer else 0),
         )
 
-    def _after_first_tick(self, *parts: Part) -> list[Part]:
-        return [Deferred(part, self._begun) for part in parts]
-
     def _take(self, tick: Tick) -> None:
         assert self._sealer is not None, "the sampler runs inside the sealer's block"
         self.tally.take(tick)
@@ -232,13 +229,14 @@ class Agent:
         if not self._begun.is_set():
             self._begun.set()
             settings = self._loaded.settings
-            self._log.begun(settings.device.id, settings.hub.url, len(self._loaded.collectors))
+            self._log.begun(settings.device.id, settings.hub.url, len(self.plan.schedules) if self.plan else 0)
 
     def _take_given(self, tick: Tick) -> bool:
         """Take what a program on this device handed over; False while no batch can be open."""
         if self._sealer is None:
             return False
-        self._take(tick)
+        self.tally.take_given(tick)
+        self._sealer.take(tick)
         return True
 
     def _miss(self, missed: Missed) -> None:
@@ -276,7 +274,7 @@ class Agent:
         ports, settings = self._ports, self._loaded.settings
         parts: list[Part] = [Watchdog(self._notifier, ports.clock, self.health)]
         if settings.local.enabled:
-            events = Reporter(self.buffers["events"], ports.clock, self.time, settings.labels)
+            events = Reporter(self.buffers["events"], ports.clock, self.time, self._resource)
 
             async def record_event(kind: str, said: Mapping[str, Any]) -> bool:
                 return await events.report({"type": kind, "data": said})

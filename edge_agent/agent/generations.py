@@ -82,6 +82,7 @@ class Generations:
         self._dialect, self._link, self._disk, self._worker = dialect, link, disk, worker
         self._clock, self._backoff, self._host, self._reports, self._lamps = clock, backoff, host, reports, lamps
         self._version = 0
+        self._refused = b""
         self._nudged = anyio.Event()
         self._turned = anyio.Event()
         self._next: Plan | None = None
@@ -90,14 +91,15 @@ class Generations:
         """The plan to start with: the last document's, or the local settings' when there is none that stands."""
         try:
             envelope = await self._worker.run(self._disk.read, self._file, 0, _LARGEST)
-            document = open_document(envelope, self._keys, self._device)
-            plan = await self._build(document)
         except OSError:
             return await self._worker.run(build_plan, self._loaded, self._host)
+        try:
+            document = open_document(envelope, self._keys, self._device)
+            self._version = document.version
+            plan = await self._build(document)
         except (Malformed, ConfigError, DeviceError) as error:
             self._lamps.light("config", "warn", f"the kept config document does not stand: {error}; local settings")
             return await self._worker.run(build_plan, self._loaded, self._host)
-        self._version = document.version
         self._lamps.light("config", "ok", f"document {document.version}")
         return plan
 
@@ -133,9 +135,12 @@ class Generations:
         return True
 
     async def _take(self, envelope: bytes) -> None:
+        if envelope == self._refused:
+            return  # said once: a hub offers its newest document at each hello
         try:
             document = open_document(envelope, self._keys, self._device)
         except Malformed as error:
+            self._refused = envelope
             self._lamps.light("config", "warn", f"a config document was refused: {error}")
             await self._report(0, "refused", error.code, str(error))
             return
@@ -144,6 +149,7 @@ class Generations:
         try:
             plan = await self._build(document)
         except (ConfigError, DeviceError) as error:
+            self._refused = envelope
             self._lamps.light("config", "warn", f"document {document.version} was refused: {error}")
             await self._report(document.version, "refused", "bad_config", str(error))
             return

@@ -1,11 +1,13 @@
 """Logs: structlog to standard error, JSON for journals, coloured lines for a terminal.
 
 The library is loaded with the first line that is written: a start that goes well writes its first line after its first
-sample. No secret ever reaches a logger: parts log lamps, counts and reasons, and tracebacks come without variables.
+sample. Parts log lamps, counts and reasons, never what they hold; tracebacks come without variables. A log that cannot
+be written ends nothing.
 """
 
 import logging
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from edge_agent.model.lamp import Lamp
@@ -51,12 +53,15 @@ class Log:
 
     def begun(self, device: str, hub: str, collectors: int) -> None:
         """One line once sampling has begun."""
-        self._to().info("begun", device=device, hub=hub, collectors=collectors)
+        with suppress(OSError, ValueError):  # a log that cannot be written (full disk, lost terminal) ends nothing
+            self._to().info("begun", device=device, hub=hub, collectors=collectors)
 
     def lamp(self, lamp: Lamp) -> None:
         """One line for a lamp that changed, or was born other than ok."""
         loudness = _LOUDNESS[lamp.state]
-        if loudness >= _LEVELS[self._level]:
+        if loudness < _LEVELS[self._level]:
+            return
+        with suppress(OSError, ValueError):  # likewise
             self._to().log(loudness, "lamp", part=lamp.part, state=lamp.state, note=lamp.note)
 
     def _to(self) -> "FilteringBoundLogger":

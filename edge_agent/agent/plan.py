@@ -8,7 +8,8 @@ import platform
 from dataclasses import dataclass
 
 from edge_agent.config.load import Loaded
-from edge_agent.model.failure import ConfigError
+from edge_agent.config.shelf import CollectorChoice
+from edge_agent.model.failure import ConfigError, DeviceError
 from edge_agent.model.ports import Host
 from edge_agent.uplink.sampler import Schedule
 
@@ -32,14 +33,22 @@ class Plan:
 def build_plan(loaded: Loaded, host: Host, version: int = 0) -> Plan:
     """Build every chosen collector; ConfigError or DeviceError names the one that cannot be built."""
     settings = loaded.settings
-    schedules = tuple(
-        Schedule(choice.name, choice.offer.build(choice.options, host), choice.interval, choice.timeout)
-        for choice in loaded.collectors
-    )
+    schedules = tuple(_schedule(choice, host) for choice in loaded.collectors)
     if not schedules:
         raise ConfigError("every collector is turned off", hint="enable one, as [collectors.cpu]")
     resource = {**settings.labels, "device.id": settings.device.id, **_identity(host)}
     return Plan(version, loaded, schedules, resource)
+
+
+def _schedule(choice: CollectorChoice, host: Host) -> Schedule:
+    try:
+        collector = choice.offer.build(choice.options, host)
+    except (ImportError, OSError, ValueError) as error:
+        raise DeviceError(
+            f"collector {choice.name}: cannot be built: {error}",
+            hint=f"turn it off: [collectors.{choice.name}] enabled = false",
+        ) from error
+    return Schedule(choice.name, collector, choice.interval, choice.timeout)
 
 
 def _identity(host: Host) -> dict[str, str]:

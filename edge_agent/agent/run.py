@@ -1,6 +1,7 @@
 """Running an agent as a process: real ports, signals, logs, the service manager."""
 
 import asyncio
+import os
 import signal
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from edge_agent.config.load import Loaded
 from edge_agent.kit.notify import service_notifier
 from edge_agent.link.keyfile import KeyFile
 from edge_agent.model.failure import ConfigError
+
+_LAST_RESORT = 19.0
+"""Seconds that a stop may take: a second less than the unit's TimeoutStopSec."""
 
 
 def run(loaded: Loaded, root: Path) -> None:
@@ -35,5 +39,16 @@ async def _run(agent: Agent) -> None:
     stop = anyio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, _stop, loop, stop)
     await agent.run(stop)
+
+
+def _stop(loop: asyncio.AbstractEventLoop, stop: anyio.Event) -> None:
+    """Stop in good order; at once when told a second time, or when something hangs.
+
+    An end without order costs what `kill -9` costs: the next start seals what is open.
+    """
+    if stop.is_set():
+        os._exit(1)
+    stop.set()
+    loop.call_later(_LAST_RESORT, os._exit, 1)

@@ -1,6 +1,6 @@
 """What the running agent says of itself: lamps, buffers, clock, cost. The same for `/status` and `edge-agent status`.
 
-Ages are seconds, sizes bytes, `now` and `offset` ms of the axis. No secret is in reach of this module.
+Ages are seconds, sizes bytes, `now` and `offset` ms of the axis. Settings are not shown: `check` prints them, masked.
 """
 
 from collections.abc import Mapping

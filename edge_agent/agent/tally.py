@@ -3,7 +3,7 @@
 Cheap enough to be told every tick. Numbers of the past are the hub's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from edge_agent.model.ports import Clock
 from edge_agent.model.reading import Missed, Tick
@@ -24,17 +24,25 @@ class Tally:
         self.first: int | None = None
         """Axis ms of the first tick."""
         self.last: int | None = None
-        """Axis ms at which the last tick was taken."""
+        """Axis ms at which the sampler's last tick was taken."""
 
     def take(self, tick: Tick) -> None:
-        """Count a tick."""
+        """Count a tick of the sampler."""
+        self.take_given(tick)
+        self.last = self._clock.now()
+        if self.first is None:
+            self.first = self.last
+
+    def take_given(self, tick: Tick) -> None:
+        """Count a tick that a program on this device handed over, which is no sign of the sampler's life."""
         absent = sum(reading.value is None for reading in tick.readings)
         self.absent += absent
         self.readings += len(tick.readings) - absent
         self._latest[tick.collector] = tick
-        self.last = self._clock.now()
-        if self.first is None:
-            self.first = self.last
+
+    def forget(self, collectors: Container[str]) -> None:
+        """Show no more of these collectors, which were turned off."""
+        self._latest = {name: tick for name, tick in self._latest.items() if name not in collectors}
 
     def miss(self, missed: Missed) -> None:
         """Count beats that were missed."""

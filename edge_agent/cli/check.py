@@ -1,5 +1,6 @@
 """`edge-agent check`: is this config right, and what does it come to?"""
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, is_dataclass
@@ -15,6 +16,9 @@ from edge_agent.config.load import Loaded, load
 from edge_agent.kit.sources import Key
 from edge_agent.link.origin import Origin
 from edge_agent.model.failure import EdgeError
+
+_PASSWORD = re.compile(r"//[^/@]*@")
+"""What an address carries before its host; a proxy's is a secret."""
 
 
 def check(
@@ -34,7 +38,7 @@ def check(
         raise typer.Exit(tell(error)) from None
     rows = list(effective(loaded))
     if as_json:
-        values = {".".join(key): {"value": value, "origin": origin} for key, value, origin in rows}
+        values = {".".join(key): {"value": _masked(value), "origin": origin} for key, value, origin in rows}
         print(orjson.dumps(values, option=orjson.OPT_INDENT_2, default=str).decode())
     else:
         width = max(len(".".join(key)) for key, _, _ in rows)
@@ -71,7 +75,13 @@ def _leaves(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
         yield key, value
 
 
+def _masked(value: Any) -> Any:
+    return _PASSWORD.sub("//***@", value) if isinstance(value, str) else value
+
+
 def _shown(value: Any) -> str:
     if isinstance(value, frozenset | set):
         return ", ".join(sorted(map(str, value))) or "none"
-    return "-" if value is None or value == "" else str(value)
+    if value is None or value == "":
+        return "-"
+    return str(_masked(value))

@@ -4,10 +4,10 @@ Values only, inside local bounds: beats, collectors on or off, labels, the log l
 TLS, paths, commands) is local: a document with an unknown or forbidden key, or with a value out of bounds, is refused
 whole and the key is named. A document is laid over the local settings, flags too: it is the operator's latest word.
 
-    {"seal": {"every": "30s"}, "live": {"every": "60s"}, "log": {"level": "debug"}, "labels": {"site": "car-3"},
+    {"seal": {"every": "30s"}, "log": {"level": "debug"}, "labels": {"site": "car-3"},
      "collectors": {"cpu": {"enabled": true, "interval": "5s"}}}
 
-Who signed it and whether it is fresh is not judged here (`agent.generations`).
+Who signed it, for whom, and whether it is newer than the last is judged before (`agent.generations`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +20,7 @@ from edge_agent.model.failure import ConfigError
 from edge_agent.model.quantity import parse_seconds
 
 _COLLECTOR_KEYS = ("enabled", "interval")
-_PLAIN_KEYS: tuple[Key, ...] = (("seal", "every"), ("live", "every"), ("log", "level"))
+_PLAIN_KEYS: tuple[Key, ...] = (("seal", "every"), ("log", "level"))
 
 
 def apply(loaded: Loaded, values: Mapping[str, Any], version: int) -> Loaded:
@@ -47,7 +47,7 @@ def _problem(key: Key, value: Any, bounds: Bounds) -> str | None:
             return _collector_problem(name, bounds) or _beat_problem(value, bounds)
         case ("collectors", _, other):
             return f"a document may not set this; {nearest(other, _COLLECTOR_KEYS)}"
-        case ("seal" | "live", "every"):
+        case ("seal", "every"):
             return _beat_problem(value, bounds)
         case ("log", "level"):
             return None

@@ -59,10 +59,10 @@ SettingsT = TypeVar("SettingsT", bound=Layered)
 class Sources:
     """Values put together from several sources, not yet validated. `text` is what the file held."""
 
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict, repr=False)
     origins: dict[Key, str] = field(default_factory=dict)
     file: Path | None = None
-    text: str = ""
+    text: str = field(default="", repr=False)
 
     def lay(self, layer: Mapping[str, Any], origin: str) -> None:
         """Lay values over those that stand."""

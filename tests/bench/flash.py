@@ -1,9 +1,10 @@
 """Bytes to flash for each byte sealed, over many seals: `python -m tests.bench.flash FOLDER SIZE COUNT`.
 
-A live agent seals twice in a bench's window, and the disk counts in pages of 4 KiB, so its own figure moves by a
-seventh with where a segment happened to end. Here the real spool takes frames of the size that the agent sealed, each
-settled before the next one comes, as while the hub answers; what a frame holds does not matter to a disk. The spool's
-opening is not counted, each new segment is.
+The real spool takes frames of the size that the agent sealed, each settled before the next one comes, as while the hub
+answers; what a frame holds does not matter to a disk. The spool's opening is not counted, each new segment is.
+
+A lower bound, and no stand-in for what a live agent writes: without pauses the file system's own pages (bitmaps, inodes)
+stay dirty and count once, while between real seals they are written back and count again.
 """
 
 import asyncio

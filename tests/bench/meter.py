@@ -1,7 +1,7 @@
 """What a process costs, read from outside: `/proc/PID/stat`, `/proc/PID/io`, its threads' switches, its memory.
 
-Processor time has the grain of the kernel's clock tick, 10 ms. `write_bytes` is what was handed to block devices in
-whole pages, before the file system's own journal; what is on tmpfs is not in it.
+Processor time has the grain of the kernel's clock tick, 10 ms. `write_bytes` counts pages that the
+process made dirty, the file system's own among them (but not its journal); what is on tmpfs is not in it.
 """
 
 import os
