@@ -6,6 +6,11 @@ carry tables and colours in its memory for a year.
 
 import sys
 from importlib import import_module
+from importlib.metadata import version
+
+from edge_agent.cli.extras import require
+from edge_agent.cli.failure import tell
+from edge_agent.model.failure import DeviceError
 
 _DAEMONS = ("run", "hub", "up")
 
@@ -13,9 +18,22 @@ _DAEMONS = ("run", "hub", "up")
 def main() -> None:
     """Run the command that the arguments name; the exit code is 0 good, 1 found something bad, 2 used wrongly."""
     argv = sys.argv[1:]
-    if argv and argv[0] in _DAEMONS:
-        sys.exit(import_module(f"edge_agent.cli.{argv[0]}").main(argv[1:]))
-    import_module("edge_agent.cli.app").app()
+    if argv == ["--version"]:
+        sys.stdout.write(f"edge-agent {version('edge-agent')}\n")
+    elif argv and argv[0] in _DAEMONS:
+        sys.exit(_daemon(argv[0], argv[1:]))
+    else:
+        import_module("edge_agent.cli.app").app()
+
+
+def _daemon(name: str, argv: list[str]) -> int:
+    try:
+        if name == "hub":
+            require("hub")
+    except DeviceError as error:
+        return tell(error)
+    code: int = import_module(f"edge_agent.cli.{name}").main(argv)
+    return code
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import anyio
 
-from edge_agent.kit.scopes import Part
+from edge_agent.kit.scopes import Part, name_of
 
 _PATIENCE = 2.0
 
@@ -18,6 +18,7 @@ class Deferred:
 
     def __init__(self, part: Part, begun: anyio.Event) -> None:
         self._part, self._begun = part, begun
+        self.name = name_of(part)
 
     async def run(self) -> NoReturn:
         """Wait, then live as the part does."""

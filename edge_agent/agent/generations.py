@@ -29,6 +29,7 @@ from edge_agent.model.lamp import Lamps
 from edge_agent.model.offers import Dialect
 from edge_agent.model.ports import Clock, Disk, Host, Link, Worker
 from edge_agent.wire.envelope import open_envelope
+from edge_agent.wire.headers import passes
 
 _LARGEST = 64 * 1024
 
@@ -128,7 +129,7 @@ class Generations:
         if request is None:
             return True
         answer = await self._link.exchange(request)
-        if isinstance(answer, Unreachable) or answer.status >= 500 or answer.status in (408, 425, 429):  # noqa: PLR2004 - RFC 9110
+        if isinstance(answer, Unreachable) or passes(answer.status):
             return False
         if answer.status == 200:  # noqa: PLR2004 - OK
             await self._take(answer.body)

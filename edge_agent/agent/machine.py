@@ -33,12 +33,12 @@ class Ports:
 
 def real_ports(root: Path = Path("/")) -> Ports:
     """The ports of the machine that this process runs on; `root` is where its files are read."""
-    clock = SystemClock()
+    clock, offload = SystemClock(), Threads()
 
     @asynccontextmanager
     async def link(hub: Hub, key: Key, time: TrueTime) -> AsyncIterator[Link]:
         origin = Origin.parse(hub.url, allow_plain_http=hub.allow_plain_http)
-        session = Session(hub.link, origin, key, clock, time)
+        session = Session(hub.link, origin, key, clock, time, offload)
         try:
             yield session
         finally:
@@ -48,7 +48,7 @@ def real_ports(root: Path = Path("/")) -> Ports:
         clock=clock,
         chance=system_chance(),
         disk=SystemDisk(),
-        offload=Threads(),
+        offload=offload,
         host=Host(root, live=root == Path("/")),
         link=link,
     )

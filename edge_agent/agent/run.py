@@ -11,9 +11,9 @@ from edge_agent.agent.agent import Agent
 from edge_agent.agent.logs import Log
 from edge_agent.agent.machine import Ports, real_ports
 from edge_agent.config.load import Loaded
+from edge_agent.config.reach import reach_of
 from edge_agent.kit.notify import service_notifier
 from edge_agent.link.keyfile import KeyFile
-from edge_agent.model.failure import ConfigError
 
 _LAST_RESORT = 19.0
 """Seconds that a stop may take: a second less than the unit's TimeoutStopSec."""
@@ -26,12 +26,8 @@ def run(loaded: Loaded, root: Path) -> None:
 
 def make_agent(loaded: Loaded, ports: Ports) -> Agent:
     """An agent in this process; ConfigError when the hub or its key file is not named."""
-    hub = loaded.settings.hub
-    if not hub.url:
-        raise ConfigError("hub.url: no hub is named", hint='set url = "https://..." under [hub]')
-    if hub.key_file is None:
-        raise ConfigError("hub.key_file: no key file is named", hint="set key_file under [hub], a file of mode 0600")
-    key = KeyFile(hub.key_file, credential=loaded.sources.origin(("hub", "key_file")) == "system")
+    reach = reach_of(loaded)
+    key = KeyFile(reach.key_file, credential=reach.credential)
     return Agent(loaded, ports, key, service_notifier(), Log(loaded.settings.log.level))
 
 

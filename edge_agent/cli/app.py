@@ -10,7 +10,8 @@ from edge_agent.cli.status import status
 app = typer.Typer(
     name="edge-agent",
     help="Telemetry agent for Jetson boards and Linux hosts.",
-    epilog="Daemons: `edge-agent run`, `edge-agent hub`, and `edge-agent up` for both here; each has its own --help.",
+    epilog="Daemons, each with its own --help: `edge-agent run`, `edge-agent hub`, and `edge-agent up` for both here."
+    " Example: edge-agent sample --once",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

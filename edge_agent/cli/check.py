@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from edge_agent.cli.failure import tell
 from edge_agent.config.load import Loaded, load
+from edge_agent.config.reach import reach_of
 from edge_agent.kit.sources import Key
-from edge_agent.link.origin import Origin
 from edge_agent.model.failure import EdgeError
 
 _PASSWORD = re.compile(r"//[^/@]*@")
@@ -33,7 +33,7 @@ def check(
     """
     try:
         loaded = load(config, {})
-        Origin.parse(loaded.settings.hub.url, allow_plain_http=loaded.settings.hub.allow_plain_http)
+        reach_of(loaded)
     except EdgeError as error:
         raise typer.Exit(tell(error)) from None
     rows = list(effective(loaded))

@@ -35,10 +35,10 @@ _TYPES = '["config", "echo", "flush"]'
 def main(argv: list[str]) -> int:
     """Serve, or do the one thing that was asked; 2 when the settings are wrong, with nothing touched."""
     told = _parser().parse_args(argv)
-    flags = {name: getattr(told, name) for name in ("folder", "host", "port") if getattr(told, name) is not None}
+    flags = {name: getattr(told, name) for name in ("folder", "host", "port") if hasattr(told, name)}
     configure_logs("info" if sys.stderr.isatty() or not told.json else "warning")
     try:
-        settings = load(told.config, flags)
+        settings = load(getattr(told, "config", None), flags)
         if told.verb == "device":
             asyncio.run(_inside(settings, lambda hub: _device(hub, settings, told.id)))
         elif told.verb == "token":
@@ -51,24 +51,38 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    shared = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    shared.add_argument("--config", type=Path, metavar="FILE", help="default: /etc/edge-agent/hub.toml")
+    shared.add_argument("--folder", type=Path, metavar="DIR", help="where the store lives")
+    shared.add_argument("--host", metavar="ADDRESS", help="where it listens")
+    shared.add_argument("--port", type=int, metavar="N", help="where it listens")
     parser = argparse.ArgumentParser(
         prog="edge-agent hub",
         description="Ingest, instruction stream, storage and page: until SIGTERM or SIGINT.",
         epilog="example: edge-agent hub --folder /var/lib/edge-hub --port 8480",
+        parents=[shared],
     )
-    parser.add_argument("--config", type=Path, metavar="FILE", help="default: /etc/edge-agent/hub.toml")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="where the store lives")
-    parser.add_argument("--host", metavar="ADDRESS", help="where to listen")
-    parser.add_argument("--port", type=int, metavar="N", help="where to listen")
     parser.add_argument(
         "--provision", action="append", default=[], metavar="ID=FILE", help="write a key for this device if FILE is new"
     )
     parser.add_argument("--json", action="store_true", help="one line of JSON once it serves, with a login link")
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends")
     verbs = parser.add_subparsers(dest="verb", metavar="[device ID | token]")
-    device = verbs.add_parser("device", help="a new key for a device", description="A new key, shown once.")
+    device = verbs.add_parser(
+        "device",
+        help="a new key for a device",
+        description="A new key for a device, shown once, with the lines for its config.",
+        epilog="example: edge-agent hub device car-3 --folder /var/lib/edge-hub",
+        parents=[shared],
+    )
     device.add_argument("id", metavar="ID")
-    verbs.add_parser("token", help="a one-time login link", description="A login link, good once for 15 minutes.")
+    verbs.add_parser(
+        "token",
+        help="a one-time login link",
+        description="A login link, good once for 15 minutes.",
+        epilog="example: edge-agent hub token --folder /var/lib/edge-hub",
+        parents=[shared],
+    )
     return parser
 
 

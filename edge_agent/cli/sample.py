@@ -20,6 +20,7 @@ from rich.table import Table
 from edge_agent.agent.machine import real_ports
 from edge_agent.agent.plan import Plan, build_plan
 from edge_agent.cli.failure import tell
+from edge_agent.cli.screen import console
 from edge_agent.config.load import load
 from edge_agent.kit.lamps import LampBoard
 from edge_agent.kit.scopes import running
@@ -48,7 +49,7 @@ def sample(
     """
     try:
         plan = build_plan(load(config, {}), Host(root, live=root == Path("/")))
-        with Shown(Console(), explain, live=not once and not as_json) as shown:
+        with Shown(console(), explain, live=not once and not as_json) as shown:
             asyncio.run(_watch(plan, root, once, seconds, _as_line(explain) if as_json else shown.take))
             if once and not as_json:
                 shown.print()

@@ -10,16 +10,18 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from edge_agent.cli.failure import tell
+from edge_agent.cli.screen import console
 from edge_agent.config.load import load
 from edge_agent.kit.disk import SystemDisk
 from edge_agent.model.failure import DeviceError, EdgeError
 from edge_agent.spool.inspect import Finding, Listed, listing, verify
 
-spool = typer.Typer(help="The buffer by hand.", no_args_is_help=True, add_completion=False)
+spool = typer.Typer(
+    help="The buffer by hand.", epilog="Example: edge-agent spool ls", no_args_is_help=True, add_completion=False
+)
 
 _Config = Annotated[Path | None, typer.Option(help="The config file; /etc/edge-agent/agent.toml when absent.")]
 _Folder = Annotated[Path | None, typer.Option(help="A spool's folder, instead of the config's.")]
@@ -46,7 +48,7 @@ def ls(config: _Config = None, folder: _Folder = None, as_json: _Json = False) -
         numbers = "-" if one.first is None else f"{one.first}..{one.last}"
         row = (one.lane, one.generation, f"{one.epoch:016x}", numbers, one.frames, f"{one.bytes:,}", one.path.name)
         table.add_row(*map(str, row))
-    Console().print(table if found else "the spool is empty")
+    console().print(table if found else "the spool is empty")
 
 
 @spool.command(name="verify")

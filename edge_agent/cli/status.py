@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edge_agent.cli.failure import tell
+from edge_agent.cli.screen import console
 from edge_agent.config.load import load
 from edge_agent.model.failure import DeviceError, EdgeError
 
@@ -39,7 +40,7 @@ def status(
     if as_json:
         print(orjson.dumps(state, option=orjson.OPT_INDENT_2).decode())
     else:
-        _show(state, Console())
+        _show(state, console())
     if any(lamp["state"] == "fail" for lamp in state["lamps"]):
         raise typer.Exit(1)
 
@@ -86,7 +87,8 @@ def _show(state: dict[str, Any], console: Console) -> None:
     if push is not None:
         acked = "never" if push["last_ack_age_s"] is None else f"{_long(push['last_ack_age_s'])} ago"
         waiting = f"; waiting: {push['waiting']}" if push["waiting"] else ""
-        console.print(f"pushed   {push['frames']:,} frames, {_mib(push['bytes'])}; last acknowledged {acked}{waiting}")
+        sent = _mib(push["bytes"])
+        console.print(f"pushed   {push['frames']:,} frames settled, {sent} sent; last acknowledged {acked}{waiting}")
     known = "unknown" if clock["error_ms"] is None else f"known to ± {clock['error_ms']} ms"
     console.print(f"clock    true time {known}")
     console.print(

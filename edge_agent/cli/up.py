@@ -36,6 +36,10 @@ _TYPES = ["config", "echo", "flush"]
 """What the hub that `up` started may ask of the agent that it started."""
 
 
+_LONGEST = 365 * 86_400.0
+_LAST_PORT = 65_535
+
+
 @dataclass(frozen=True, slots=True)
 class Wishes:
     """What was asked for on the command line; `seconds` None runs until it is interrupted."""
@@ -64,14 +68,28 @@ def _parsed(argv: list[str]) -> Wishes:
         description="Hub and agent on this machine: prints the address, a one-time login link, and live status.",
         epilog="example: edge-agent up --for 30 --json",
     )
-    parser.add_argument("--for", dest="seconds", type=float, metavar="S", help="end by itself, with a summary")
-    parser.add_argument("--kill-hub-at", type=float, metavar="S", help="kill -9 the hub then; it is started again")
+    parser.add_argument("--for", dest="seconds", type=_seconds, metavar="S", help="end by itself, with a summary")
+    parser.add_argument("--kill-hub-at", type=_seconds, metavar="S", help="kill -9 the hub then; it is started again")
     parser.add_argument("--json", dest="as_json", action="store_true", help="only the summary, as JSON")
     parser.add_argument("--dir", dest="folder", type=Path, default=home / "edge-agent", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=8480, help="the hub's port (default %(default)s)")
-    parser.add_argument("--local-port", type=int, default=9555, help="the agent's own (default %(default)s)")
+    parser.add_argument("--port", type=_port, default=8480, help="the hub's port (default %(default)s)")
+    parser.add_argument("--local-port", type=_port, default=9555, help="the agent's own (default %(default)s)")
     told = parser.parse_args(argv)
     return Wishes(told.folder, told.port, told.local_port, told.seconds, told.kill_hub_at, told.as_json)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < _LONGEST:
+        raise ValueError(text)
+    return seconds
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 < port <= _LAST_PORT:
+        raise ValueError(text)
+    return port
 
 
 async def _up(wishes: Wishes) -> int:
@@ -80,6 +98,9 @@ async def _up(wishes: Wishes) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     device = "this-machine"
+    file = wishes.folder / "agent/agent.toml"
+    if file.exists():
+        load(file, {})  # what is wrong in it is told before anything is started
     async with HubChild(wishes.folder / "hub", wishes.port, device, wishes.folder / "agent" / "hub_key") as hub:
         loaded = _settings(wishes, hub, device)
         ports = real_ports()
@@ -115,10 +136,9 @@ async def _up(wishes: Wishes) -> int:
 
 def _settings(wishes: Wishes, hub: HubChild, device: str) -> Loaded:
     """The agent's settings: the file that the first start wrote, and what is known only now."""
-    home = wishes.folder / "agent"
-    file = home / "agent.toml"
+    file = wishes.folder / "agent/agent.toml"
     if not file.exists():
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         file.write_text(_FILE)
     trusted = {"public": hub.public_key, "types": _TYPES}
     return load(
@@ -127,7 +147,7 @@ def _settings(wishes: Wishes, hub: HubChild, device: str) -> Loaded:
             "device": {"id": device},
             "hub": {"url": hub.address, "key_file": str(hub.key_file)},
             "trust": {hub.key_id: trusted},
-            "state": {"folder": str(home / "state")},
+            "state": {"folder": str(file.parent / "state")},
             "local": {"port": wishes.local_port},
             "log": {"level": "warning"},
         },

@@ -58,7 +58,7 @@ def validated(sources: Sources) -> Loaded:
         handlers = choose_handlers(settings.handlers)
         dialect = find_dialect(settings.hub.dialect)
     except OptionError as error:
-        raise ConfigError(f"{sources.origin(error.key)}: {'.'.join(error.key)}: {error}", hint=error.hint) from None
+        raise ConfigError(f"{sources.place(error.key)}: {'.'.join(error.key)}: {error}", hint=error.hint) from None
     return Loaded(settings, collectors, handlers, dialect, sources, tuple(strange_variables(Settings)))
 
 

@@ -7,10 +7,11 @@ Secrets are not here: `hub.key_file` names the file that holds the API key. Unde
 `hub_key`; nothing in this module can print a key because nothing in it ever holds one.
 """
 
+from base64 import b64decode
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from edge_agent.downlink.dispatcher import Options as DispatcherOptions
@@ -24,6 +25,7 @@ from edge_agent.uplink.beater import Options as BeaterOptions
 from edge_agent.uplink.pusher import Options as PusherOptions
 from edge_agent.uplink.sealer import Options as SealerOptions
 
+_KEY_BYTES = 32
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
@@ -53,10 +55,21 @@ class TrustedKey(BaseModel):
     """`[trust.NAME]`: a public key that may instruct this device, and what it may ask for."""
 
     model_config = _FROZEN
-    public: str = Field(pattern=r"^[A-Za-z0-9+/]{43}=$")
+    public: str
     """Ed25519, 32 bytes in base64."""
     types: frozenset[str] = frozenset()
     """Instruction types; `config` stands for config documents."""
+
+    @field_validator("public")
+    @classmethod
+    def _is_a_key(cls, written: str) -> str:
+        try:
+            size = len(b64decode(written, validate=True))
+        except ValueError:
+            size = 0
+        if size != _KEY_BYTES:
+            raise ValueError(f"must be an Ed25519 public key: {_KEY_BYTES} bytes in base64")
+        return written
 
 
 class State(BaseModel):

@@ -80,7 +80,7 @@ def choose_collectors(sections: Mapping[str, Mapping[str, Any]]) -> tuple[Collec
 def choose_handlers(sections: Mapping[str, Mapping[str, Any]]) -> tuple[HandlerChoice, ...]:
     """The instructions this device obeys: every one on the shelf unless it is turned off."""
     chosen = []
-    for name in sorted({*sections, *_on_shelf(edge_agent.handlers.__path__)}):
+    for name in sorted({*sections, *handler_names()}):
         section = dict(sections.get(name, {}))
         enabled = section.pop("enabled", True)
         if not isinstance(enabled, bool):
@@ -90,6 +90,11 @@ def choose_handlers(sections: Mapping[str, Mapping[str, Any]]) -> tuple[HandlerC
         if enabled:
             chosen.append(HandlerChoice(name, offer, options))
     return tuple(chosen)
+
+
+def handler_names() -> list[str]:
+    """Every instruction on the shelf."""
+    return _on_shelf(edge_agent.handlers.__path__)
 
 
 def find_dialect(name: str) -> DialectOffer[Any]:

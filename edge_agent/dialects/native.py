@@ -9,7 +9,7 @@
 A frame is settled by a `results` entry that names it, or by a problem with a code about frames that names the one
 frame that was sent (members `epoch` and `seq`). Such a problem that names nothing was understood and settles
 nothing: the same frames come again, fewer at once. Whatever else answers is a wrong door, and is quoted: status,
-content type, its first 80 printable characters.
+content type, the first 80 printable characters of each; a problem by its code, title and detail likewise.
 
 Pure: values to requests, answers to verdicts. The link adds the key. There is no grant, registration, report or log
 request: the key is the grant, the first push registers, reports and logs travel as frames.
@@ -19,13 +19,13 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
+from edge_agent.kit.lamps import printable
 from edge_agent.model.frame import Frame, Identity
 from edge_agent.model.http import Answer, Request
 from edge_agent.model.offers import DialectOffer, Dispatch, LiveView
@@ -43,13 +43,23 @@ from edge_agent.model.verdict import (
 )
 from edge_agent.model.word import Bye, ConfigChanged, Hello, Keepalive, Reset, Signed, Watch, Word
 from edge_agent.wire.frame import encode
-from edge_agent.wire.headers import CLOCK, SENT_AT, SPOOL, format_clocks, format_inventory, format_sent_at
+from edge_agent.wire.headers import (
+    CLOCK,
+    MOST_WAIT,
+    SENT_AT,
+    SPOOL,
+    format_clocks,
+    format_inventory,
+    format_sent_at,
+    passes,
+    retry_after,
+)
 from edge_agent.wire.problem import Problem, parse_problem
+from edge_agent.wire.track import fault_of
 
 FRAMES = "application/vnd.edge.frames"
 """The content type of frames back to back."""
 
-_MOST_SECONDS = 3600.0
 _QUOTED = 80
 _STATUSES: Mapping[str, SettledStatus] = {
     "stored": "stored",
@@ -60,7 +70,6 @@ _STATUSES: Mapping[str, SettledStatus] = {
 _ABOUT_FRAMES = frozenset(
     {"bad_json", "bad_batch", "bad_gzip", "too_large", "unsupported_version", "identity_conflict"}
 )
-_LATER = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 _EPOCH = re.compile(r"[0-9a-f]{16}")
 
 
@@ -95,8 +104,8 @@ class Native:
             return Refused(_quoted(answer)) if results is None else Delivered(_settled(frames, results))
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return Unauthorized(_named(answer, problem))
-        if status in _LATER or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Later(_named(answer, problem), _retry_after(answer))
+        if passes(status):
+            return Later(_named(answer, problem), retry_after(answer.headers))
         if problem is not None and status >= HTTPStatus.BAD_REQUEST:
             if problem.code == "clock_skew":
                 return Skewed(_whole(problem.extra.get("hub_time")))
@@ -205,11 +214,10 @@ def _word_of(event: str, members: Mapping[str, Any]) -> Word | None:
 
 
 def _shown(reading: Reading) -> list[Any]:
-    value, reason = reading.value, reading.reason
-    if value is not None and not math.isfinite(value):
-        reason = "nan" if math.isnan(value) else "infinite"
-        value = None
-    return [reading.name, reading.attributes, reading.unit, value, reason]
+    value = reading.value
+    if value is None or math.isfinite(value):
+        return [reading.name, reading.attributes, reading.unit, value, reading.reason]
+    return [reading.name, reading.attributes, reading.unit, None, fault_of(value)]
 
 
 def _about_frames(code: str) -> bool:
@@ -231,27 +239,20 @@ def _whole(value: object) -> int | None:
 def _seconds(value: object) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
-    return min(max(float(value), 0.0), _MOST_SECONDS)
-
-
-def _retry_after(answer: Answer) -> float | None:
-    """Seconds that the answer asks to wait, at most an hour; a date is read against the answer's own `Date`."""
-    written = answer.headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}", written):
-        return _seconds(int(written))
-    try:
-        wait = parsedate_to_datetime(written) - parsedate_to_datetime(answer.headers.get("date", ""))
-    except (ValueError, TypeError):  # one of them is no date, or only one of them names its zone
-        return None
-    return _seconds(wait.total_seconds())
+    return min(max(float(value), 0.0), MOST_WAIT)
 
 
 def _named(answer: Answer, problem: Problem | None) -> str:
-    return _quoted(answer) if problem is None else f"{answer.status} {problem.code}: {problem.detail or problem.title}"
+    if problem is None:
+        return _quoted(answer)
+    return _told(answer.status, problem.code, problem.detail or problem.title)
 
 
 def _quoted(answer: Answer) -> str:
-    """What answered: status, content type and the first 80 printable characters."""
-    text = "".join(letter if letter.isprintable() else " " for letter in answer.body.decode("utf-8", "replace"))
     kind = answer.headers.get("content-type", "no content type")
-    return f"{answer.status} {kind}: {' '.join(text.split())[:_QUOTED]}".rstrip(": ")
+    return _told(answer.status, kind, answer.body.decode("utf-8", "replace"))
+
+
+def _told(status: int, kind: str, text: str) -> str:
+    """What answered, in words that are all from outside: the first printable characters of each."""
+    return f"{status} {printable(kind, _QUOTED)}: {printable(text, _QUOTED)}".rstrip(": ")

@@ -12,6 +12,8 @@ The checks, in this order, and the stable codes of their refusals:
     its times make sense                bad_window    issued before it expires, at most 30 days before
     freshness on trusted time           issued_before_birth, not_yet; `expired` is a state of its own
 
+The texts of outcomes may come from anywhere: they are cut, and what is no Unicode in them is replaced.
+
 Trusted time is an interval. An instruction that may have expired has expired; one that may be due is due.
 """
 
@@ -25,7 +27,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from edge_agent.model.failure import Malformed
 from edge_agent.model.offers import Handler
-from edge_agent.model.word import Instruction, Outcome
+from edge_agent.model.word import Instruction, Outcome, OutcomeState
 from edge_agent.wire.envelope import open_envelope
 
 MOST_VALID_MS = 30 * 86_400_000
@@ -113,7 +115,7 @@ def stale(instruction: Instruction, earliest: int, latest: int, birth: int) -> O
     `birth` is the ledger's: what was issued before it may have run already, and nobody here would know.
     """
     if latest >= instruction.expires_at:
-        return Outcome(instruction.id, "expired", "expired", f"expired at {instruction.expires_at}, now {earliest}")
+        return ended(instruction.id, "expired", "expired", f"expired at {instruction.expires_at}, now {earliest}")
     if instruction.issued_at < birth:
         return refused(
             instruction.id,
@@ -128,7 +130,12 @@ def stale(instruction: Instruction, earliest: int, latest: int, birth: int) -> O
 
 def refused(instruction: str, code: str, detail: str) -> Outcome:
     """The outcome of an instruction that will not run."""
-    return Outcome(instruction, "refused", code, detail[:_MOST_DETAIL])
+    return ended(instruction, "refused", code, detail)
+
+
+def ended(instruction: str, state: OutcomeState, code: str, detail: str) -> Outcome:
+    """An end with a text for people, made fit to be recorded and sent: valid Unicode, at most 500 characters."""
+    return Outcome(instruction, state, code, detail.encode(errors="replace").decode()[:_MOST_DETAIL])
 
 
 def first_fault(wrong: ValidationError) -> str:

@@ -8,7 +8,7 @@ flash, and once more at the end; a file that is missing, damaged or unreadable i
 import zlib
 from pathlib import Path
 
-from edge_agent.model.ports import Clock, Disk, Offload
+from edge_agent.model.ports import Clock, Disk, Offload, Worker
 
 MOST_ID_BYTES = 1024
 """A longer id is not kept, neither here nor for the next request: no server takes such a header for sure."""
@@ -17,30 +17,39 @@ _BETWEEN_MS = 60_000
 
 
 class Bookmark:
-    """Reads and keeps one event id; `""` is none."""
+    """Reads and keeps one event id; `""` is none. `read` comes first, `keep` with `at_once` last."""
 
     def __init__(self, path: Path, disk: Disk, offload: Offload, clock: Clock) -> None:
         self._path = path
         self._disk = disk
         self._offload = offload
         self._clock = clock
+        self._worker: Worker
         self._written = ""
         self._written_at: int | None = None
 
     async def read(self) -> str:
         """The id that an earlier life kept."""
-        worker = self._offload.worker("bookmark")
+        self._worker = self._offload.worker("bookmark")
         try:
-            content = await worker.run(self._disk.read, self._path, 0, MOST_ID_BYTES + 16)
+            content = await self._worker.run(self._disk.read, self._path, 0, MOST_ID_BYTES + 16)
         except OSError:
             return ""
-        finally:
-            self._offload.release(worker)
         self._written = _parsed(content)
         return self._written
 
     async def keep(self, event_id: str, *, at_once: bool = False) -> None:
-        """Keep this id if a minute has passed since the last was written, or at once; a failed write is let go."""
+        """Keep this id if a minute has passed since the last was written; a failed write is let go.
+
+        `at_once` is for the end: it is written whatever was written when, and the thread ends.
+        """
+        try:
+            await self._keep(event_id, at_once=at_once)
+        finally:
+            if at_once:
+                self._offload.release(self._worker)
+
+    async def _keep(self, event_id: str, *, at_once: bool) -> None:
         if event_id == self._written:
             return
         now = self._clock.now()
@@ -48,13 +57,10 @@ class Bookmark:
             return
         self._written_at = now
         written = event_id.encode()
-        worker = self._offload.worker("bookmark")
         try:
-            await worker.run(self._write, b"%08x %s\n" % (zlib.crc32(written), written))
+            await self._worker.run(self._write, b"%08x %s\n" % (zlib.crc32(written), written))
         except OSError:
             return
-        finally:
-            self._offload.release(worker)
         self._written = event_id
 
     def _write(self, content: bytes) -> None:

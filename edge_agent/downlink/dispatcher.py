@@ -4,7 +4,15 @@
     run     takes from the queue, one at a time: judges its time again, syncs `taken`, runs the handler within its
             limit, records the outcome, reports it
 
-Before the first anchor nothing is judged by time: what was heard waits. Every end is one report with a stable code:
+Before the first anchor nothing is judged by time: what was heard waits. That an anchor came is seen with the next word,
+or by looking every few seconds while something waits for it (a word, an untold end, the ledger's birth).
+
+The ledger's floor follows the hub's time at most one day past what this device knows by itself: its wall clock, or the
+last floor and the time since this life began. So a hub whose clock is years ahead locks nobody out for years. A device
+without a clock of its own that was off for long has an older floor for that, and keeps its ids longer; nothing runs
+twice. Not handled: at a first start there is nothing to compare with, and such a hub sets floor and birth.
+
+Every end is one report with a stable code:
 
     refused   the codes of `admission`, and busy, id_taken, ledger_full, ledger_unwritable
     expired   expired
@@ -27,7 +35,7 @@ from typing import Any, NoReturn
 import anyio
 import orjson
 
-from edge_agent.downlink.admission import Ability, Admitted, Gate, TrustedKey, refused, stale
+from edge_agent.downlink.admission import Ability, Admitted, Gate, TrustedKey, ended, refused, stale
 from edge_agent.downlink.ledger import Entry, Ledger
 from edge_agent.model.buffers import Reports
 from edge_agent.model.failure import EdgeError, Malformed
@@ -40,12 +48,12 @@ __all__ = ["Ability", "Dispatcher", "Options", "TrustedKey"]
 
 LAMP = "instructions"
 
-_POLL = 1.0
+_LOOK = 5.0
+_DAY_MS = 86_400_000
 _UNVERIFIED_EVERY_MS = 3_600_000
 _REPEAT_EVERY_MS = 600_000
 _MOST_REMEMBERED = 256
 _MOST_RESULT = 32 * 1024
-_MOST_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,8 @@ class Dispatcher:
         self._time = time
         self._lamps = lamps
         self._begun = False
+        self._heard = asyncio.Event()
+        self._own_time = (0, 0)
         self._early: deque[Admitted] = deque()
         self._queue: asyncio.Queue[Admitted] = asyncio.Queue()
         self._in_hand: dict[str, str] = {}
@@ -109,6 +119,7 @@ class Dispatcher:
                 await self._judge(found)
             else:
                 self._early.append(found)
+                self._heard.set()
 
     async def run(self) -> NoReturn:
         """Open the ledger, tell what an earlier life left untold, then run what is heard."""
@@ -120,19 +131,19 @@ class Dispatcher:
                 await self._carry_out(found)
                 del self._in_hand[found.instruction.id]
         finally:
-            self._ledger.close()
+            await self._ledger.close()
 
     async def _begin(self) -> None:
-        self._lamps.light(LAMP, "ok", "waits for true time")
+        earliest, latest = await self._bounds()
+        self._own_time = (self._ledger.floor or earliest, self._clock.now())
         try:
-            await self._ledger.begin(*await self._bounds())
+            await self._ledger.begin(self._past(earliest), latest)
             self._lamps.light(LAMP, "ok")
         except OSError as error:
             self._unwritable(error)
         for entry in self._ledger.entries():
             if entry.outcome is None:
-                why = "the agent ended while it ran"
-                await self._end(Outcome(entry.id, "unknown", "interrupted", why))
+                await self._end(ended(entry.id, "unknown", "interrupted", "the agent ended while it ran"))
             elif not entry.told:
                 await self._tell(entry.outcome)
         while self._early:
@@ -141,14 +152,21 @@ class Dispatcher:
 
     async def _bounds(self) -> tuple[int, int]:
         """Between what two times (Unix ms) true time surely lies; waits for the first anchor."""
-        while True:
-            anchor = self._time.anchor()
-            if anchor is not None:
-                now = self._clock.now()
-                bounds = anchor.widened(now)
-                floor = self._ledger.floor
-                return max(now + bounds.lo, floor), max(now + bounds.hi, floor)
-            await self._clock.sleep(_POLL)
+        while (anchor := self._time.anchor()) is None:
+            waits = bool(self._early) or self._ledger.unsettled
+            self._lamps.light(LAMP, "ok", "waits for true time" if waits else "")
+            self._heard.clear()
+            with anyio.move_on_after(_LOOK if waits else None):
+                await self._heard.wait()
+        now = self._clock.now()
+        bounds = anchor.widened(now)
+        floor = self._ledger.floor
+        return max(now + bounds.lo, floor), max(now + bounds.hi, floor)
+
+    def _past(self, earliest: int) -> int:
+        """What is surely past (Unix ms), though the hub be years ahead."""
+        floor, since = self._own_time
+        return min(earliest, max(self._clock.wall(), floor + self._clock.now() - since) + _DAY_MS)
 
     async def _judge(self, found: Admitted) -> None:
         """Queue it, or answer why not."""
@@ -170,7 +188,7 @@ class Dispatcher:
         earliest, latest = await self._bounds()
         outcome = stale(found.instruction, earliest, latest, self._ledger.birth)
         if outcome is None:
-            outcome = await self._take(found, earliest)
+            outcome = await self._take(found, self._past(earliest))
         if outcome is not None:
             await self._answer(outcome)
             return
@@ -196,11 +214,11 @@ class Dispatcher:
             try:
                 result = await found.handle(found.args)
             except EdgeError as error:
-                return Outcome(key, "failed", "device_error", f"{error} {error.hint}".strip()[:_MOST_DETAIL])
+                return ended(key, "failed", "device_error", f"{error} {error.hint}".strip())
             except Exception as error:  # fault line: one handler  # noqa: BLE001 - it may raise anything
-                return Outcome(key, "failed", "handler_error", f"{type(error).__name__}: {error}"[:_MOST_DETAIL])
+                return ended(key, "failed", "handler_error", f"{type(error).__name__}: {error}")
             return _done(key, result)
-        return Outcome(key, "failed", "timeout", f"not done within {self._options.limit:g} s")
+        return ended(key, "failed", "timeout", f"not done within {self._options.limit:g} s")
 
     async def _end(self, outcome: Outcome) -> None:
         """Record first, then tell: a crash between repeats the report, and never the instruction."""
@@ -248,7 +266,7 @@ def _done(instruction: str, result: Mapping[str, Any]) -> Outcome:
         # As deep as it will lie in a report: there is a limit to that.
         size = len(orjson.dumps({"records": [{"result": result}]}))
     except TypeError as error:
-        return Outcome(instruction, "failed", "bad_result", str(error)[:_MOST_DETAIL])
+        return ended(instruction, "failed", "bad_result", str(error))
     if size > _MOST_RESULT:
-        return Outcome(instruction, "done", "result_too_large", f"its result of {size} bytes is not sent")
+        return ended(instruction, "done", "result_too_large", f"its result of {size} bytes is not sent")
     return Outcome(instruction, "done", result=result)

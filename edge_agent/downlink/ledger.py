@@ -1,7 +1,8 @@
 r"""The ledger: which instructions were taken, so that each runs at most once over any crash.
 
-    folder/base        replaced as a whole: {"birth":ms,"floor":ms,"entries":n}, then one line an entry
-    folder/<n>.log     appended since: one line an entry, as it is from then on, and the floor
+    folder/base        replaced as a whole: {"birth":ms,"floor":ms,"entries":n,"through":n}, then one line an entry
+    folder/<n>.log     appended since: one line an entry, as it is from then on, and the floor; the base holds what the
+                       logs up to number `through` said, and one of those that stays behind is not read again
 
 Every line is `<crc32 of the JSON, 8 hex digits> <JSON>\n`. An entry is `{"id","digest","expires_at","outcome","told"}`,
 where the later line of one id counts: taken (outcome null), finished, told (the hub's report is durable).
@@ -27,6 +28,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import orjson
 
 from edge_agent.model.ports import Disk, Offload, OpenFile, Worker
@@ -35,6 +37,7 @@ from edge_agent.model.word import Outcome, OutcomeState
 MOST_ENTRIES = 20_000
 _MOST_LOG_LINES = 1024
 _MOST_RESULT = 2048
+_CLOSE_WITHIN = 2.0
 _LOG = re.compile(r"([0-9]{1,12})\.log")
 _FINAL: dict[str, OutcomeState] = {"done": "done", "failed": "failed", "unknown": "unknown"}
 
@@ -84,6 +87,11 @@ class Ledger:
         """No further id can be kept before some expire."""
         return len(self._entries) >= MOST_ENTRIES
 
+    @property
+    def unsettled(self) -> bool:
+        """Something here waits for true time: a birth, or an end that was not told."""
+        return not self._sound or any(not entry.told for entry in self._entries.values())
+
     def find(self, instruction: str) -> Entry | None:
         """The entry of an id that was taken and is still kept."""
         return self._entries.get(instruction)
@@ -131,9 +139,10 @@ class Ledger:
         self._entries[entry.id] = entry
         await self._write(entry, sync=False)
 
-    def close(self) -> None:
-        """Let go of the open file and the thread."""
-        self._let_go()
+    async def close(self) -> None:
+        """Let go of the open file, once the call that may still run there is over, and of the thread."""
+        with anyio.move_on_after(_CLOSE_WITHIN, shield=True):
+            await self._worker.run(self._let_go)
         self._offload.release(self._worker)
 
     def _let_go(self) -> None:
@@ -162,17 +171,16 @@ class Ledger:
         """All that is known as a new base; older logs go once it stands."""
         self._stale = True
         head = {"birth": self._birth, "floor": self._floor, "entries": len(self._entries)}
-        whole = b"".join([_line(head), *(_line(_written(entry)) for entry in self._entries.values())])
-        await self._worker.run(self._replace, whole)
+        entries = b"".join(_line(_written(entry)) for entry in self._entries.values())
+        await self._worker.run(self._replace, head, entries)
         self._stale = False
         self._sound = True
         self._lines = 0
 
-    def _replace(self, whole: bytes) -> None:
+    def _replace(self, head: dict[str, Any], entries: bytes) -> None:
         self._let_go()
         self._disk.make_folder(self._folder)
-        self._disk.replace(self._folder / "base", whole)
-        # A log that stays behind is read again and says nothing new.
+        self._disk.replace(self._folder / "base", _line({**head, "through": self._number}) + entries)
         for name in self._logs:
             with suppress(OSError):
                 self._disk.unlink(self._folder / name)
@@ -200,10 +208,11 @@ class Ledger:
             return
         numbers = sorted(int(found[1]) for name in names if (found := _LOG.fullmatch(name)))
         self._logs = [f"{number}.log" for number in numbers]
-        self._number = numbers[-1] if numbers else 0
         self._sound = "base" in names and self._load_base()
-        for name in self._logs:
-            self._sound &= self._load_log(name)
+        for number in numbers:
+            if number > self._number:
+                self._sound &= self._load_log(f"{number}.log")
+        self._number = max(self._number, *numbers, 0)
         self._stale = False
 
     def _load_base(self) -> bool:
@@ -217,6 +226,7 @@ class Ledger:
             return False
         try:
             birth, floor, count = int(head["birth"]), int(head["floor"]), int(head["entries"])
+            self._number = int(head["through"])
         except (KeyError, TypeError, ValueError):
             return False
         self._birth, self._floor = birth, max(self._floor, floor)

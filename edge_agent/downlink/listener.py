@@ -17,9 +17,8 @@ an event counts as heard once its word was handled: what a crash cuts off is rep
 to a request with an id may choke on it: the next request goes without.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from math import inf
 from pathlib import Path
 from typing import Literal, NoReturn
@@ -35,6 +34,7 @@ from edge_agent.model.offers import Dialect
 from edge_agent.model.ports import Chance, Clock, Disk, Link, Offload, Stream
 from edge_agent.model.quantity import Seconds
 from edge_agent.model.word import Bye, Reset, Word
+from edge_agent.wire.headers import passes, retry_after
 from edge_agent.wire.sse import Decoder, Event
 
 LAMP = "stream"
@@ -43,8 +43,7 @@ _STANDING_MS = 60_000
 _STOPPED = 3600.0
 _LEAST_RETRY, _MOST_RETRY = 1.0, 60.0
 _LAST_WRITE = 2.0
-_OK, _NO_CONTENT, _SERVER_FAULT = 200, 204, 500
-_PASSING = frozenset({408, 425, 429})
+_OK, _NO_CONTENT = 200, 204
 _UNAUTHORIZED = frozenset({401, 403})
 _CHOKED = frozenset({400, 431})
 
@@ -159,8 +158,8 @@ class Listener:
             return _End("the hub asked to stop (204); again in an hour", "stop")
         if status in _UNAUTHORIZED:
             return _End(f"the hub refuses the key ({status})", "key")
-        if status in _PASSING or status >= _SERVER_FAULT:
-            return _End(f"the hub answered {status}", after=retry_after(answer.headers))
+        if passes(status):
+            return _End(f"the hub answered {status}", after=retry_after(answer.headers) or 0.0)
         if status in _CHOKED:
             self._last_id = ""
         return _End(f"a wrong door answered {status}", "probe")
@@ -207,18 +206,6 @@ class Listener:
             self._last_id = ""
         elif len(event_id.encode()) <= MOST_ID_BYTES:
             self._last_id = event_id
-
-
-def retry_after(headers: Mapping[str, str]) -> float:
-    """Seconds from `Retry-After`, whose date is read against the same answer's `Date`; 0 when it says nothing."""
-    written = headers.get("retry-after", "").strip()
-    if written.isascii() and written.isdigit():
-        return float(written)
-    try:
-        until, stamped = parsedate_to_datetime(written), parsedate_to_datetime(headers.get("date", ""))
-        return max((until - stamped).total_seconds(), 0.0)
-    except (ValueError, TypeError):
-        return 0.0
 
 
 def _from_now(seconds: float) -> float:

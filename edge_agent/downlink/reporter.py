@@ -14,7 +14,7 @@ from edge_agent.wire import record
 
 
 class Reporter:
-    """Seals reports into one lane; `resource` is the device's identity facts and labels."""
+    """Seals reports into one lane; `resource` is what each frame says of its device: `device.id` and the labels."""
 
     def __init__(self, buffer: Buffer, clock: Clock, time: TrueTime, resource: Mapping[str, str]) -> None:
         self._buffer = buffer
@@ -26,6 +26,6 @@ class Reporter:
         """Seal and keep a report; True once it is durable, False while only memory holds it."""
         now = self._clock.now()
         payload = record.pack(self._clock.axis, self._time.anchor(), self._resource, [{**report, "at": now}])
-        # The number is drawn last: one that was drawn and never appended would count as lost.
+        # Nothing is waited for between the two: a number that was drawn and is nowhere would count as held for ever.
         frame = Frame(KIND_OF_LANE[self._buffer.lane], self._buffer.draw(), now, payload)
         return await self._buffer.append(frame)

@@ -21,7 +21,7 @@ from edge_agent.hub.series import OfDevice
 from edge_agent.hub.store import Store
 from edge_agent.hub.store.dedupe import Epoch, every_epoch
 from edge_agent.hub.store.frames import find_sender
-from edge_agent.hub.store.ranges import total
+from edge_agent.model.ranges import total
 from edge_agent.wire.problem import Problem
 
 _MOST_RANGES = 100

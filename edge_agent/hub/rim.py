@@ -3,19 +3,21 @@
 Every resource is bounded: connections (503 with Retry-After beyond), the time for the first header, header sizes, the
 body's size and time, and the time that one write may wait for a slow reader, whose connection is then cut. Bodies
 are handed on as they came, still compressed. A stream's iterator is closed when its reader leaves, and its reply ends
-when the iterator does. The log has method, path, status and times: no query, no header. Does not handle: HTTP/2,
-compression of replies, virtual hosts.
+when the iterator does. The log has method, path, status and times at level debug: no query, no header. What is not HTTP
+is refused and neither quoted nor logged, since it may hold a key; a caller that leaves is no news. Does not handle:
+HTTP/2, compression of replies, virtual hosts.
 """
 
 import asyncio
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import replace
 from http import HTTPStatus
 
 import structlog
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from edge_agent.hub.exchange import Reply
 from edge_agent.hub.router import Router, problem, refused
@@ -40,6 +42,40 @@ class _BodyTooLarge(Exception):  # noqa: N818 - a name for the body
     """More bytes came than a body may have."""
 
 
+class _Connection(RequestHandler):
+    """A connection that refuses what it cannot read as all else is refused: a problem, and no word in the log."""
+
+    def __init__(self, server: web.Server, refuse: Callable[[], web.Response]) -> None:
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]  # aiohttp tests it for truth
+            keepalive_timeout=_IDLE_SECONDS,
+            max_line_size=_MOST_HEADER_LINE,
+            max_field_size=_MOST_HEADER_LINE,
+            max_headers=_MOST_HEADERS,
+            lingering_time=0.0,
+            auto_decompress=False,
+        )
+        self._refuse = refuse
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """The reply to a request that was no HTTP, or whose caller left in the middle; aiohttp's for a bug of ours."""
+        if not isinstance(exc, HttpProcessingError | RequestPayloadError | OSError):
+            return super().handle_error(request, status, exc, message)
+        if request.writer.output_size > 0:
+            raise ConnectionError("a reply has begun already")
+        refusal = self._refuse()
+        refusal.force_close()
+        return refusal
+
+
 class Rim:
     """Serves a router on the settings' address while its block is open."""
 
@@ -54,16 +90,8 @@ class Rim:
 
     async def __aenter__(self) -> "Rim":  # noqa: PYI034 - typing has no Self on 3.10
         loop = asyncio.get_running_loop()
-        self._server = web.Server(
-            self._serve,
-            access_log=None,
-            keepalive_timeout=_IDLE_SECONDS,
-            max_line_size=_MOST_HEADER_LINE,
-            max_field_size=_MOST_HEADER_LINE,
-            max_headers=_MOST_HEADERS,
-            lingering_time=0.0,
-            auto_decompress=False,
-        )
+        self._log = self._log.bind()  # once, and not in each call
+        self._server = web.Server(self._serve)
         settings = self._settings
         try:
             self._listener = await loop.create_server(
@@ -90,7 +118,7 @@ class Rim:
 
     def _greet(self) -> RequestHandler:
         assert self._server is not None
-        connection = self._server()
+        connection = _Connection(self._server, self._unread)
         # aiohttp bounds the time between requests, but not the time until the first one.
         self._silent[connection] = asyncio.get_running_loop().call_later(
             self._limits.header_timeout, self._part, connection
@@ -102,6 +130,11 @@ class Rim:
         connection.force_close()
         if connection.transport is not None:
             connection.transport.abort()
+
+    def _unread(self) -> web.Response:
+        found = problem(400, "bad_request", "This is not HTTP as the hub reads it.")
+        reply = self._router.stamped(refused(found))
+        return web.Response(status=reply.status, body=reply.body, headers=_headers(reply))
 
     async def _serve(self, incoming: web.BaseRequest) -> web.StreamResponse:
         assert self._server is not None
@@ -115,7 +148,7 @@ class Rim:
         else:
             reply = await self._answer(incoming)
         response = await self._send(incoming, reply)
-        self._log.info(
+        self._log.debug(
             "request",
             method=incoming.method,
             path=incoming.path,
@@ -127,7 +160,9 @@ class Rim:
 
     async def _answer(self, incoming: web.BaseRequest) -> Reply:
         try:
-            body = await asyncio.wait_for(self._body(incoming), self._limits.body_timeout)
+            body = self._whole(incoming)
+            if body is None:
+                body = await asyncio.wait_for(self._body(incoming), self._limits.body_timeout)
         except _BodyTooLarge:
             large = problem(413, "too_large", f"A body may have at most {self._limits.body} bytes.")
             large = replace(large, extra={"limit": self._limits.body})
@@ -138,6 +173,15 @@ class Rim:
         headers = {name.lower(): value for name, value in incoming.headers.items()}
         request = Request(incoming.method, incoming.raw_path, headers, body)
         return await self._router.answer(request, incoming.remote or "")
+
+    def _whole(self, incoming: web.BaseRequest) -> bytes | None:
+        """The body when it is here already, as most are: a task and a timer cost more than reading it."""
+        if not incoming.content.is_eof():
+            return None
+        body = incoming.content.read_nowait()
+        if len(body) > self._limits.body:
+            raise _BodyTooLarge
+        return body
 
     async def _body(self, incoming: web.BaseRequest) -> bytes:
         if (incoming.content_length or 0) > self._limits.body:
@@ -152,9 +196,7 @@ class Rim:
         return b"".join(parts)
 
     async def _send(self, incoming: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-        headers = {**_SECURITY, **reply.headers, "content-type": reply.content_type}
-        if reply.status == HTTPStatus.NO_CONTENT:
-            del headers["content-type"]
+        headers = _headers(reply)
         if reply.events is None:
             return web.Response(status=reply.status, body=reply.body, headers=headers)
         response = web.StreamResponse(status=reply.status, headers={**headers, "x-accel-buffering": "no"})
@@ -183,6 +225,13 @@ class Rim:
     def _cut(self, incoming: web.BaseRequest) -> None:
         if incoming.transport is not None:
             incoming.transport.abort()
+
+
+def _headers(reply: Reply) -> dict[str, str]:
+    headers = {**_SECURITY, **reply.headers, "content-type": reply.content_type}
+    if reply.status == HTTPStatus.NO_CONTENT:
+        del headers["content-type"]
+    return headers
 
 
 def _tls(settings: Settings) -> ssl.SSLContext | None:

@@ -6,12 +6,13 @@ Malformed; a store that cannot serve is 503 with Retry-After; anything else that
 logged, answered 500 `internal`, and costs that one request only. Every reply carries `Edge-Hub-Time`, stamped when
 the answer is ready. Secrets and queries are never logged.
 
-Repeated query members are joined by commas. Does not handle: bounds of bodies and headers (the rim's), methods other
-than those in the table (HEAD is answered as GET, and the rim leaves the body out).
+A path without `{name}` stands before one with. Repeated query members are joined by commas. Does not handle: bounds of
+bodies and headers (the rim's), methods other than those in the table (HEAD is answered as GET, and the rim leaves the
+body out).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import parse_qsl, unquote
 
@@ -118,6 +119,11 @@ class Router:
         self._table: dict[tuple[str, ...], dict[str, Route]] = {}
         for route in routes:
             self._table.setdefault(tuple(route.pattern.split("/")), {})[route.method] = route
+        self._plain = {
+            "/".join(shape): methods
+            for shape, methods in self._table.items()
+            if not any(segment[:1] == "{" for segment in shape)
+        }
         self._log = structlog.get_logger("edge_agent.hub")
 
     async def answer(self, request: Request, peer: str) -> Reply:
@@ -138,7 +144,8 @@ class Router:
     def stamped(self, reply: Reply) -> Reply:
         """The reply with the hub's time as it is now."""
         stamp = format_hub_time(HubTime(self._clock.wall(), self._clock_error))
-        return replace(reply, headers={**reply.headers, "edge-hub-time": stamp})
+        headers = {**reply.headers, "edge-hub-time": stamp}
+        return Reply(reply.status, reply.body, reply.content_type, headers, reply.events)
 
     async def _guarded(self, request: Request, route: Route, params: Mapping[str, str], peer: str) -> Reply:
         try:
@@ -166,10 +173,13 @@ class Router:
                 return problem(403, "forbidden", "A device reaches only its own paths.")
             if caller.role == "device":
                 self._heard(caller.name)
-        query = _members(request.path.partition("?")[2])
+        written = request.path.partition("?")[2]
+        query = _members(written) if written else {}
         return await route.handler(Ask(request, caller, params, query, self._clock.wall()))
 
     def _found(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
+        if path in self._plain:
+            return self._plain[path], {}
         segments = tuple(unquote(segment) for segment in path.split("/"))
         for shape, methods in self._table.items():
             if len(shape) == len(segments) and all(

@@ -40,6 +40,7 @@ from edge_agent.hub.settings import Settings
 from edge_agent.hub.store import Store, StoreBroken, StoreFull
 from edge_agent.hub.streams import KEEPALIVE_SECONDS, DeviceStreams
 from edge_agent.hub.viewers import ViewerStreams
+from edge_agent.kit.disk import SystemDisk
 from edge_agent.kit.scopes import running
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.ports import Chance, Clock, Offload
@@ -204,6 +205,11 @@ async def serve(settings: Settings, clock: Clock, chance: Chance, offload: Offlo
         raise DeviceError(
             f"{settings.folder}: {error.strerror}", hint="name a folder that this user may write with --folder"
         ) from None
+    held = SystemDisk().lock(settings.folder / "lock")
+    if held is None:
+        raise DeviceError(
+            f"another hub serves from {settings.folder}", hint="stop it, or give this one its own folder with --folder"
+        )
     hub = Hub(settings, clock, chance, offload, settings.folder / FILE)
     await hub.open()
     try:
@@ -216,3 +222,4 @@ async def serve(settings: Settings, clock: Clock, chance: Chance, offload: Offlo
     finally:
         with anyio.CancelScope(shield=True):
             await hub.close()
+        held.close()

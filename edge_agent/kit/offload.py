@@ -86,8 +86,8 @@ class _Thread:
         if self._released:
             raise RuntimeError(f"the worker {self._name} was released")
         if not self._started:
-            self._started = True
             threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            self._started = True  # not before: where no thread can be had now, the next call asks for one again
         call = _Call(partial(function, *args, **kwargs), asyncio.get_running_loop())
         self._calls.put(call)
         try:

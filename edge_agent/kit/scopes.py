@@ -3,9 +3,10 @@
     async with running(listener, reporter):
         ...
 
-The parts start in the order given and are stopped in reverse, each awaited before the next is cancelled. When a part
-breaks, the block and all other parts are cancelled, and the error leaves the block as it was raised: a group of errors
-is seen only where two broke at once.
+The parts start in the order given. When the block ends they are stopped in reverse, each awaited before the next is
+cancelled. A cancellation from outside, or of a part that breaks, reaches the block and the parts after that one all at
+once; those before it are stopped in reverse. The error leaves the block as it was raised: a group of errors is seen
+only where two broke at once.
 """
 
 import sys
@@ -20,15 +21,21 @@ if sys.version_info < (3, 11):
 
 
 class Part(Protocol):
-    """A living part: its one method ends by cancellation or by breaking."""
+    """A living part: its one method ends by cancellation or by breaking. It may have a `name` for its task."""
 
     def run(self) -> Coroutine[Any, Any, NoReturn]:
         """Live."""
 
 
+def name_of(part: Part) -> str:
+    """What the task of a part is called: the name that it gives, or that of its class."""
+    given: str | None = getattr(part, "name", None)
+    return given or type(part).__name__.lower()
+
+
 @asynccontextmanager
 async def running(*parts: Part) -> AsyncIterator[None]:
-    """Run these parts for as long as the block lasts; their tasks are named after their classes."""
+    """Run these parts for as long as the block lasts."""
     async with AsyncExitStack() as stack:
         for part in parts:
             await stack.enter_async_context(_running(part))
@@ -40,7 +47,7 @@ async def _running(part: Part) -> AsyncIterator[None]:
     broken: BaseException | None = None
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(part.run, name=type(part).__name__.lower())
+            group.start_soon(part.run, name=name_of(part))
             yield
             group.cancel_scope.cancel()
     except BaseExceptionGroup as errors:

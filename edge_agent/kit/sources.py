@@ -82,6 +82,11 @@ class Sources:
 
     def origin(self, key: Key) -> str:
         """Where the value of a key came from; `default` when nobody gave one."""
+        given = (self.origins[key[:size]] for size in range(len(key), 0, -1) if key[:size] in self.origins)
+        return next(given, "default")
+
+    def place(self, key: Key) -> str:
+        """Where people should look for a key that is wrong: its origin, or that of what stands around it."""
         for size in range(len(key), 0, -1):
             if key[:size] in self.origins:
                 return self.origins[key[:size]]
@@ -111,7 +116,7 @@ class Sources:
         what, hint = str(error["msg"]).removeprefix("Value error, "), ""
         if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             what, hint = "is not a known key", nearest(key[-1], _siblings(settings, key))
-        return f"{self.origin(key)}: {'.'.join(key)}: {what}" + (f" ({hint})" if hint else "")
+        return f"{self.place(key)}: {'.'.join(key)}: {what}" + (f" ({hint})" if hint else "")
 
 
 def read_sources(

@@ -2,7 +2,8 @@
 
 A key is one line of printable ASCII without spaces, at most 4096 bytes, in a file that only its owner may read. It
 is read when a request needs it and again when the file changed (inode, size or time of change), so that a rotated
-key needs no restart. No error, log or `repr` holds it.
+key needs no restart; what is checked is the file that was opened, whatever its name stands for by then. No error, log
+or `repr` holds it.
 
 Which file it is (a path, a systemd credential) and whether it came from the environment is the config's to find out.
 The mode is not checked for a credential: systemd shows its access list as group bits, and guards the folder itself.
@@ -61,18 +62,8 @@ class KeyFile:
     def read(self) -> str:
         """The key as it is now; DeviceError with a fix when the file is missing, open to others or holds no key."""
         try:
-            found = self._path.stat()
-            mode = stat.S_IMODE(found.st_mode)
-            if mode & _OTHERS and not self._credential:
-                raise DeviceError(
-                    f"the key file {self._path} can be used by others (mode {mode:04o})",
-                    hint=f"chmod 600 {self._path}",
-                )
-            if self._read_at != _state(found):
-                with self._path.open("rb") as file:
-                    text = file.read(_MOST_BYTES + 1)
-                self._key = _checked(text.decode("ascii", "replace"), f"the key file {self._path}")
-                self._read_at = _state(found)
+            if self._read_at != _state(self._path.stat()):
+                self._key, self._read_at = self._opened()
         except OSError as error:
             raise DeviceError(
                 f"the key file {self._path} cannot be read: {error.strerror}",
@@ -81,6 +72,18 @@ class KeyFile:
         if self._told_at is None:
             self._told_at = self._read_at
         return self._key
+
+    def _opened(self) -> tuple[str, _State]:
+        with self._path.open("rb") as file:
+            found = os.fstat(file.fileno())
+            mode = stat.S_IMODE(found.st_mode)
+            if mode & _OTHERS and not self._credential:
+                raise DeviceError(
+                    f"the key file {self._path} can be used by others (mode {mode:04o})",
+                    hint=f"chmod 600 {self._path}",
+                )
+            text = file.read(_MOST_BYTES + 1)
+        return _checked(text.decode("ascii", "replace"), f"the key file {self._path}"), _state(found)
 
     def changed(self) -> bool:
         """Whether the file is another one, or was written, since the last call (or the first `read`)."""

@@ -6,8 +6,12 @@ Invariants:
   there are no cookies, and proxies of the environment are not looked at.
 - Answers are bounded: bodies are cut at 64 KiB, header lines at 8 KiB. Nothing is decompressed: `identity` is asked
   for, and a body that comes compressed all the same is left as it is, so that nobody mistakes it for an answer.
-- Foreign errors are mapped here, once, to `Unreachable` with a reason for people. A key file or certificate that
-  cannot be read is one too: it is read again at the next request, so that putting it right needs no restart.
+- A hub or proxy that echoes the key does not bring it into a lamp or a log: in the headers and in the whole body of an
+  answer it is masked (a stream's answer of 200 has no whole body; keys shorter than 8 characters hide nothing, and
+  masking them would spoil answers).
+- Foreign errors are mapped to `Unreachable` with a reason for people, printable and bounded. A key file or certificate
+  that cannot be read is one too: it is read again at the next request, so that putting it right needs no restart.
+- Names are looked up in a thread that does not hold the process's exit.
 - `sent_at` is taken once the connection stands, so that the time for connecting does not blur true time. Every answer
   is shown to the timekeeper.
 
@@ -28,21 +32,26 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from edge_agent.kit.lamps import MOST_NOTE, printable
 from edge_agent.link.keyfile import Key
 from edge_agent.link.origin import Origin
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.http import Answer, Request, Unreachable
-from edge_agent.model.ports import Clock, Stream, TrueTime
+from edge_agent.model.ports import Clock, Offload, Stream, TrueTime
 from edge_agent.model.quantity import Seconds
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from edge_agent.link.resolver import Resolver
 
 MOST_ANSWER_BYTES = 64 * 1024
 """Where the body of an answer is cut."""
 
 _AUTH_HEADER = "x-api-key"
 _MOST_LINE_BYTES = 8190
+_MASK = "***"
+_LEAST_SECRET = 8
 _KEPT_ALIVE = 55.0
 """Seconds for which an idle connection is kept: just below the minute at which many proxies drop theirs."""
 
@@ -78,13 +87,17 @@ class _Departure:
 class Session:
     """The way to one origin. Implements the port `Link`; `close` ends its connections, a later request opens anew."""
 
-    def __init__(self, options: Options, origin: Origin, key: Key, clock: Clock, time: TrueTime) -> None:
+    def __init__(
+        self, options: Options, origin: Origin, key: Key, clock: Clock, time: TrueTime, offload: Offload
+    ) -> None:
         self._options = options
         self._origin = origin
         self._key = key
         self._clock = clock
         self._time = time
+        self._offload = offload
         self._client: aiohttp.ClientSession | None = None
+        self._resolver: Resolver | None = None
 
     async def exchange(self, request: Request) -> Answer | Unreachable:
         """Ask, and read the answer whole."""
@@ -95,9 +108,10 @@ class Session:
             total=options.exchange_timeout, connect=options.connect_timeout, sock_read=options.first_byte_timeout
         )
         try:
-            response, head = await self._ask(request, limits)
+            key = self._key.read()
+            response, head = await self._ask(request, key, limits)
             try:
-                return replace(head, body=await _body(response))
+                return replace(head, body=await _body(response, key))
             finally:
                 response.close()
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError, DeviceError) as error:
@@ -115,9 +129,10 @@ class Session:
         try:
             try:
                 with anyio.fail_after(options.connect_timeout + options.first_byte_timeout):
-                    response, head = await self._ask(request, limits)
+                    key = self._key.read()
+                    response, head = await self._ask(request, key, limits)
                     if response.status != 200:  # noqa: PLR2004 - the only status that streams
-                        head = replace(head, body=await _body(response))
+                        head = replace(head, body=await _body(response, key))
                 opened = _Streaming(head, response, options.idle_timeout)
             except (aiohttp.ClientError, OSError, asyncio.TimeoutError, DeviceError) as error:
                 opened = Unreachable(self._reason(error))
@@ -131,12 +146,17 @@ class Session:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+        resolver, self._resolver = self._resolver, None
+        if resolver is not None:
+            await resolver.close()
 
-    async def _ask(self, request: Request, limits: "aiohttp.ClientTimeout") -> "tuple[aiohttp.ClientResponse, Answer]":
+    async def _ask(
+        self, request: Request, key: str, limits: "aiohttp.ClientTimeout"
+    ) -> "tuple[aiohttp.ClientResponse, Answer]":
         from yarl import URL  # noqa: PLC0415 - see the module's docstring
 
         departure = _Departure(self._clock.now())
-        headers = {"accept-encoding": "identity", **request.headers, _AUTH_HEADER: self._key.read()}
+        headers = {"accept-encoding": "identity", **request.headers, _AUTH_HEADER: key}
         response = await self._opened().request(
             request.method,
             URL(self._origin.url(request.path), encoded=True),
@@ -148,7 +168,7 @@ class Session:
             trace_request_ctx=departure,
         )
         received_at = self._clock.now()
-        named = {name.lower(): value for name, value in response.headers.items()}
+        named = {name.lower(): _masked(value, key) for name, value in response.headers.items()}
         head = Answer(response.status, named, b"", departure.sent_at, received_at)
         self._time.observe(head)
         return response, head
@@ -157,6 +177,8 @@ class Session:
         if self._client is None:
             import aiohttp  # noqa: PLC0415 - see the module's docstring
 
+            from edge_agent.link.resolver import Resolver  # noqa: PLC0415 - it needs aiohttp
+
             async def stands(_client: Any, context: Any, _params: Any) -> None:
                 context.trace_request_ctx.sent_at = self._clock.now()
 
@@ -164,8 +186,9 @@ class Session:
             trace.on_connection_create_end.append(stands)
             trace.on_connection_reuseconn.append(stands)
             tls = _tls(self._options) if self._origin.scheme == "https" else True
+            self._resolver = Resolver(self._offload, self._options.connect_timeout)
             self._client = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=tls, keepalive_timeout=_KEPT_ALIVE),
+                connector=aiohttp.TCPConnector(ssl=tls, resolver=self._resolver, keepalive_timeout=_KEPT_ALIVE),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"user-agent": f"edge-agent/{version('edge-agent')}"},
                 trust_env=False,
@@ -178,6 +201,9 @@ class Session:
 
     def _reason(self, error: Exception) -> str:
         """What went wrong, for people. Never the `repr` of a foreign error: that may hold the request's headers."""
+        return printable(self._told(error), MOST_NOTE)
+
+    def _told(self, error: Exception) -> str:
         import aiohttp  # noqa: PLC0415 - see the module's docstring
 
         place = self._origin.netloc
@@ -236,14 +262,18 @@ class _Streaming:
         return b""
 
 
-async def _body(response: "aiohttp.ClientResponse") -> bytes:
+async def _body(response: "aiohttp.ClientResponse", key: str) -> bytes:
     chunks, room = list[bytes](), MOST_ANSWER_BYTES
     async for chunk in response.content.iter_any():
         chunks.append(chunk[:room])
         room -= len(chunks[-1])
         if room == 0:
             break
-    return b"".join(chunks)
+    return _masked(b"".join(chunks).decode("latin-1"), key).encode("latin-1")
+
+
+def _masked(text: str, key: str) -> str:
+    return text.replace(key, _MASK) if len(key) >= _LEAST_SECRET else text
 
 
 def _tls(options: Options) -> ssl.SSLContext:

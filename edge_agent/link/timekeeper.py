@@ -17,13 +17,11 @@ whoever uses it widens it to theirs.
 Not handled: the kernel's own knowledge of true time, and gaps of the axis between two anchors.
 """
 
-from email.utils import parsedate_to_datetime
-
 from edge_agent.model.anchor import Anchor, bounded
 from edge_agent.model.failure import Malformed
 from edge_agent.model.http import Answer
 from edge_agent.model.ports import Clock
-from edge_agent.wire.headers import HUB_TIME, parse_hub_time
+from edge_agent.wire.headers import HUB_TIME, http_date, parse_hub_time
 
 _GUESSED_ERROR = 1000
 _DATE_STALENESS = 1000
@@ -89,11 +87,8 @@ def _evidence(answer: Answer) -> tuple[Anchor, bool] | None:
             return None
         error = _GUESSED_ERROR if hub.error is None else hub.error
         return bounded(hub.stamp, error, 0, sent_at, received_at), hub.error is not None
-    try:
-        date = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
+    date = http_date(answer.headers.get("date", ""))
+    if date is None:
         return None
-    if date.tzinfo is None:
-        return None  # it would be read in this machine's own zone
     stamp = int(date.timestamp()) * 1000
     return bounded(stamp, _GUESSED_ERROR, _DATE_STALENESS, sent_at, received_at), False

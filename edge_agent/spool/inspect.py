@@ -12,7 +12,7 @@ from pathlib import Path
 
 from edge_agent.model.frame import LANES, Frame, LaneName, Range
 from edge_agent.model.ports import Disk, Entry
-from edge_agent.spool.ranges import Ranges
+from edge_agent.model.ranges import Ranges
 from edge_agent.spool.reader import frames_at, read_around
 from edge_agent.spool.scan import Scan, scan
 from edge_agent.spool.segment import MOST_BYTES, Name, parse_name, read_opening

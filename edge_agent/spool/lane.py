@@ -4,8 +4,11 @@ A sealed frame is put into memory, written from there, and leaves memory once it
 needs no second path: frames stay in memory, are pushed from there, and are tried on the disk again after a while. What
 does not fit any more is lost(no_space), oldest first.
 
-Calls take turns. Disk work runs on the spool's worker and is not cut short by a cancelled caller, so what is on disk
-and what is remembered agree. A loss is declared before the file goes.
+Calls take turns. A frame is in memory before anything is waited for, so a caller that is cancelled leaves a drawn
+number that is held, never one that is nowhere. Disk work runs on the spool's worker, and a cancelled caller waits for
+its end, so that what is on disk and what is remembered agree; but for `_PATIENCE` seconds a call at most, so that a
+disk that hangs cannot hold a stop. What was cut short then may be on disk as well as in memory, and is sent twice at
+worst. A loss is declared before the file goes.
 
 A frame that the hub holds with other bytes (a restored snapshot, a cloned card) is sealed again as number 0 of an epoch
 that follows from its old identity and its payload. A drawn epoch would double it: the old file may come back after a
@@ -26,11 +29,11 @@ import anyio
 from edge_agent.model.buffers import Depth
 from edge_agent.model.frame import Frame, Holding, Identity, LaneName, Loss, LossReason, Range
 from edge_agent.model.ports import Chance, Clock, Worker
+from edge_agent.model.ranges import union
 from edge_agent.model.verdict import Settlement
 from edge_agent.spool.drawer import Drawer
 from edge_agent.spool.quota import Limiter
 from edge_agent.spool.rack import Rack
-from edge_agent.spool.ranges import merged
 from edge_agent.spool.segment import MOST_FRAME, OPENING_BYTES, Segment
 from edge_agent.wire.frame import encode, encoded_size
 
@@ -39,6 +42,7 @@ T = TypeVar("T")
 
 _RETRY_MS = 10_000
 _CHUNK_BYTES = 2**18
+_PATIENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +114,11 @@ class Lane:
 
     async def append(self, frame: Frame) -> bool:
         """Keep a sealed frame; True once it is durable."""
+        self._remember(frame)
+        self._latest = frame
         async with self._lock:
-            self._latest = frame
-            durable = await self._keep(frame)
+            await self._save()
+            durable = self._is_durable(frame)
         await self._given.changed()
         return durable
 
@@ -129,6 +135,7 @@ class Lane:
 
     async def oldest(self, most_bytes: int, most_frames: int) -> Sequence[Frame]:
         """The oldest unsettled frames in order, at least one if any can be read."""
+        unreadable = self._rack.unreadable()
         async with self._lock:
             frames, more = await self._work(self._rack.oldest, most_bytes, most_frames)
             await self._confess()
@@ -138,37 +145,42 @@ class Lane:
                 if frames and (room < 0 or len(frames) >= most_frames):
                     break
                 frames.append(frame)
+        if unreadable or self._rack.unreadable():
+            await self._given.changed()
         return frames
 
     async def settle(self, settled: Mapping[Identity, Settlement]) -> None:
-        """Let go of these."""
+        """Let go of these; what was rejected and cannot be read just now stays, comes again, and so does the word."""
         async with self._lock:
             losses: list[Loss] = []
+            gone = dict(settled)
             for identity, settlement in settled.items():
                 if settlement.status != "rejected":
                     continue
                 frame = self._memory.get(identity) or await self._work(self._rack.fetch, identity)
                 if frame is None:
-                    continue
-                if settlement.code == "identity_conflict":
+                    del gone[identity]
+                elif settlement.code == "identity_conflict":
                     await self._reseal(frame)
                 else:
                     await self._work(self._bury, frame)
                     losses.append(self._loss(identity.epoch, ((identity.seq, identity.seq + 1),), "rejected"))
             if losses:
                 await self._tell(losses)
-            await self._work(self._rack.settle, settled)
-            for identity in settled:
+            await self._work(self._rack.settle, gone)
+            for identity in gone:
                 self._let_go(identity)
-            if self._latest is not None and self._latest.identity in settled:
+            if self._latest is not None and self._latest.identity in gone:
                 self._latest = None
         await self._given.changed()
 
     async def filled(self) -> None:
-        """Wait until there is something to push."""
+        """Wait until there is something to push: something new, or something that could not be read a while ago."""
         while not self._is_filled():
             self._wake.clear()
-            await self._wake.wait()
+            again = self._rack.next_look()
+            with anyio.move_on_after(None if again is None else max(again - self._clock.now(), 1) / 1000):
+                await self._wake.wait()
 
     def inventory(self) -> Sequence[Holding]:
         """Every epoch that is held, oldest first, then those of this life. Numbers of open batches count as held."""
@@ -182,7 +194,7 @@ class Lane:
         older = [epoch for epoch in ends if epoch not in self._ends]
         own = [epoch for epoch in self._ends if epoch in claims or epoch == self._epoch]
         return [
-            Holding(self._name, epoch, self._ends.get(epoch) or ends.get(epoch, 0), merged(claims.get(epoch, ())))
+            Holding(self._name, epoch, self._ends.get(epoch) or ends.get(epoch, 0), union(claims.get(epoch, ())))
             for epoch in (*older, *own)
         ]
 
@@ -198,6 +210,16 @@ class Lane:
         return Depth(
             self._rack.frames() + len(self._memory), self._rack.bytes_held() + self._in_memory, oldest, not self.why
         )
+
+    @property
+    def unsaved(self) -> int:
+        """How many frames only memory has."""
+        return len(self._memory)
+
+    @property
+    def unreadable(self) -> int:
+        """How many segments the disk did not give when they were read last."""
+        return self._rack.unreadable()
 
     async def retry(self) -> None:
         """Try the disk again, if it failed and some time has passed."""
@@ -228,23 +250,31 @@ class Lane:
         return Loss(self._name, epoch, ranges, reason)
 
     async def _work(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """A call on the worker, to its end."""
-        with anyio.CancelScope(shield=True):
-            result = await self._given.worker.run(function, *args, **kwargs)
-        return result  # noqa: RET504 - to a type checker a cancel scope may swallow what is raised inside
+        """A call on the worker, to its end; whoever is cancelled waits for it for `_PATIENCE` seconds at most."""
+        with anyio.CancelScope(shield=True) as scope:
+            patience = asyncio.get_running_loop().call_later(_PATIENCE, _lay_down, scope)
+            try:
+                result = await self._given.worker.run(function, *args, **kwargs)
+            finally:
+                patience.cancel()
+        return result
 
     async def _adopt(self, frame: Frame) -> bool:
+        """Keep it unless this life wrote it: what an earlier life wrote may have been killed before its sync."""
         if frame.identity in self._memory:
             return False
-        if await self._work(self._rack.holds, frame.identity):
+        if await self._work(self._rack.wrote, frame.identity):
             return True
-        return await self._keep(frame)
-
-    async def _keep(self, frame: Frame) -> bool:
-        """Into memory, and from there to the disk if it takes it; True if it did."""
         self._remember(frame)
         await self._save()
-        return frame.identity not in self._memory
+        durable = self._is_durable(frame)
+        if durable:
+            await self._work(self._rack.supersede, frame.identity)
+        return durable
+
+    def _is_durable(self, frame: Frame) -> bool:
+        """Whether a frame that was in memory is on disk: gone from there while the disk takes what it is given."""
+        return frame.identity not in self._memory and not self.why
 
     def _remember(self, frame: Frame) -> None:
         if encoded_size(frame) > MOST_FRAME:
@@ -329,7 +359,7 @@ class Lane:
         numbers: dict[int, list[Range]] = {}
         for frame in frames:
             numbers.setdefault(frame.identity.epoch, []).append((frame.identity.seq, frame.identity.seq + 1))
-        await self._tell([self._loss(epoch, merged(ranges), "no_space") for epoch, ranges in numbers.items()])
+        await self._tell([self._loss(epoch, union(ranges), "no_space") for epoch, ranges in numbers.items()])
 
     async def _confess(self) -> None:
         """Declare what reading found lost."""
@@ -352,3 +382,7 @@ class Lane:
         digest = sha256(b"reseal" + epoch.to_bytes(8, "big") + seq.to_bytes(8, "big") + frame.payload).digest()
         fresh = Identity(int.from_bytes(digest[:8], "big") >> 1, 0)
         await self._adopt(Frame(frame.kind, fresh, frame.sealed_at, frame.payload))
+
+
+def _lay_down(scope: anyio.CancelScope) -> None:
+    scope.shield = False

@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import LANES, Frame, LaneName, Loss, LossReason
-from edge_agent.spool.ranges import Ranges, count, merged
+from edge_agent.model.ranges import Ranges, total, union
 from edge_agent.wire import record
 from edge_agent.wire.batch import unzip
 
@@ -32,14 +32,14 @@ class Losses:
     def add(self, losses: Sequence[Loss]) -> None:
         """Join new losses with those that wait."""
         for loss in losses:
-            self.totals[loss.reason] += count(loss.ranges)
+            self.totals[loss.reason] += total(loss.ranges)
         self.carry(losses)
 
     def carry(self, losses: Iterable[Loss]) -> None:
         """Join losses that were told before, in frames that are given up now."""
         for loss in losses:
             key = (loss.lane, loss.epoch, loss.reason)
-            ranges = merged((*self._ranges.get(key, ()), *loss.ranges))
+            ranges = union((*self._ranges.get(key, ()), *loss.ranges))
             if ranges:
                 self._ranges[key] = ranges
 
@@ -67,7 +67,7 @@ def _loss_of(entry: Mapping[str, Any]) -> Loss | None:
     if lane not in LANES or reason not in get_args(LossReason) or not isinstance(epoch, str):
         return None
     try:
-        pairs = merged((int(start), int(end)) for start, end in entry.get("ranges", ()))
+        pairs = union((int(start), int(end)) for start, end in entry.get("ranges", ()))
         return Loss(lane, int(epoch, 16), tuple(pair for pair in pairs if 0 <= pair[0] < _MOST_NUMBER), reason)
     except (TypeError, ValueError):
         return None

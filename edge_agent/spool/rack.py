@@ -5,18 +5,18 @@ they are made of is replaced as a whole, never changed in place.
 
     start       names and sizes only; but for the first KiB of the newest and of the oldest segment, for their ages
     read        a segment's bytes are scanned when they are first wanted; afterwards only its ranges of unsettled
-                numbers are remembered, and the places of the frames of one segment, the one that is being read
+                numbers are remembered, and where the frames of the segments read last stand (`places`)
     settle      a segment whose numbers are all settled is unlinked; nothing is synced for it
     bad bytes   numbers that damage took are noted in `losses`; a file without a single frame goes to quarantine; one
                 with frames of a later version, or of another device, stays where it is, unsent
     a failing   reading goes on around blocks that the disk cannot give; a segment that it cannot give at all is left
-    disk        alone for a minute
+    disk        alone for a minute, then for two, four, eight; when it fails the fifth time it goes to quarantine
+                and its numbers are noted as damaged, if the disk moves it: a disk that does nothing at all costs none
 
 Whoever reads these segments next may find settled frames again, and the bytes of a failed write twice: both are sent
 again and settled again.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -24,10 +24,11 @@ from pathlib import Path
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Frame, Identity, LaneName, Loss, Range
 from edge_agent.model.ports import Clock, Disk
+from edge_agent.model.ranges import Ranges, difference, holds, ranges_of, total, union
 from edge_agent.spool.ages import Ages
 from edge_agent.spool.drawer import Drawer
 from edge_agent.spool.home import Home
-from edge_agent.spool.ranges import Ranges, contains, count, merged, minus, ranges_of
+from edge_agent.spool.places import Places
 from edge_agent.spool.reader import frames_at, read_around
 from edge_agent.spool.scan import Place, scan
 from edge_agent.spool.segment import (
@@ -39,12 +40,14 @@ from edge_agent.spool.segment import (
     next_generation,
     parse_name,
     read_opening,
+    successors,
 )
 from edge_agent.spool.writer import Writer
 from edge_agent.wire.frame import encoded_size
 
 _PROBE_BYTES = 4096
 _SLEEP_MS = 60_000
+_MOST_FAILURES = 5
 _SPENT_BYTES = SEGMENT_BYTES // 4
 """A settled open segment of this size is let go, so that little comes back after a crash."""
 
@@ -67,10 +70,11 @@ class Rack:
         self._clock = clock
         self._quarantine = quarantine
         self._writer = Writer(disk, self._folder, self._opening, min(SEGMENT_BYTES, most_bytes // 8))
+        self._first = 0
         self._found = False
         self._entered = False
         self._doomed: list[Path] = []
-        self._indexed: tuple[Segment, int, tuple[Place, ...]] | None = None
+        self._places = Places()
 
     @property
     def folder(self) -> Path:
@@ -97,10 +101,11 @@ class Rack:
             if name is not None and entry.size is not None and entry.size <= MOST_BYTES:
                 sizes[name], paths[name] = entry.size, self._folder / entry.name
         self.segments = [Segment(name, paths[name], sizes[name], name.first + 1) for name in sorted(sizes)]
-        following = self._successors()
+        following = successors(self.segments)
         for segment in self.segments:
             segment.end = following.get(segment.name, segment.end)
         self._writer.generation = next_generation(max((name.generation for name in sizes), default=0))
+        self._first = self._writer.generation
         self._found = True
         self.ages.recall(self.segments)
         self._date_oldest()
@@ -148,22 +153,24 @@ class Rack:
     def fetch(self, identity: Identity) -> Frame | None:
         """One unsettled frame; None when it is not here, or cannot be read."""
         for segment in tuple(self.segments):
-            if segment.name.epoch == identity.epoch and contains(segment.held or (), identity.seq):
+            if segment.name.epoch == identity.epoch and holds(segment.held or (), identity.seq):
                 with suppress(OSError, Malformed):
-                    here = [place for place in self._places(segment) if place.seq == identity.seq]
+                    here = [place for place in self._placed(segment) if place.seq == identity.seq]
                     return frames_at(self._disk, segment.path, here)[0] if here else None
         return None
 
-    def holds(self, identity: Identity) -> bool:
-        """Whether this frame is here, unsettled; segments that may have it are read."""
-        for segment in tuple(self.segments):
-            if segment.name.epoch != identity.epoch:
-                continue
+    def wrote(self, identity: Identity) -> bool:
+        """Whether this frame is here, unsettled, in a segment that this life wrote and synced."""
+        return any(self._ours(segment) and holds(segment.held or (), identity.seq) for segment in self._kin(identity))
+
+    def supersede(self, identity: Identity) -> None:
+        """This life wrote the frame: what an earlier life has of it, perhaps never synced, is not lent beside it."""
+        for segment in self._kin(identity):
             if segment.held is None and segment.name.first <= identity.seq:
                 self._look(segment)
-            if contains(segment.held or (), identity.seq):
-                return True
-        return False
+            if segment.held and not self._ours(segment):
+                segment.held = difference(segment.held, ranges_of((identity.seq,)))
+        self._release()
 
     def settle(self, identities: Iterable[Identity]) -> None:
         """Let these go, and the files in which nothing else is left."""
@@ -173,7 +180,7 @@ class Rack:
         gone = {epoch: ranges_of(seqs) for epoch, seqs in numbers.items()}
         for segment in self.segments:
             if segment.held and segment.name.epoch in gone:
-                segment.held = minus(segment.held, gone[segment.name.epoch])
+                segment.held = difference(segment.held, gone[segment.name.epoch])
         opened = self._writer.segment
         if opened is not None and opened.held == () and opened.size >= _SPENT_BYTES:
             self._writer.close()
@@ -185,9 +192,9 @@ class Rack:
             self._writer.close()
         if segment.held is None:
             self._look(segment)
-        if segment.kept == "version":
+        if segment.held is None or segment.kept == "version":
             return ((segment.name.first, segment.end),)
-        return segment.held or ()
+        return segment.held
 
     def drop(self, segments: Iterable[Segment]) -> None:
         """Remove these files, settled or not."""
@@ -206,7 +213,7 @@ class Rack:
     def frames(self) -> int:
         """Frames held; of segments not read yet, as many as their names tell, at least one each."""
         held = [(segment.held, segment.end - segment.name.first) for segment in tuple(self.segments)]
-        return sum(unread if numbers is None else count(numbers) for numbers, unread in held)
+        return sum(unread if numbers is None else total(numbers) for numbers, unread in held)
 
     def oldest_at(self) -> int | None:
         """When the first segment was made, in axis ms of this boot (negative: before it)."""
@@ -235,7 +242,15 @@ class Rack:
             if claim:
                 claims.setdefault(epoch, []).extend(claim)
                 ends[epoch] = max(ends.get(epoch, 0), segment.end)
-        return {epoch: (ends[epoch], merged(claim)) for epoch, claim in claims.items()}
+        return {epoch: (ends[epoch], union(claim)) for epoch, claim in claims.items()}
+
+    def unreadable(self) -> int:
+        """How many segments the disk did not give when they were read last."""
+        return sum(segment.failures > 0 for segment in tuple(self.segments))
+
+    def next_look(self) -> int | None:
+        """When (axis ms) a segment that is left alone is read again; None when none is."""
+        return min((segment.asleep_until for segment in tuple(self.segments) if segment.held != ()), default=None)
 
     # Inside.
 
@@ -253,50 +268,41 @@ class Rack:
         if self.segments:
             self.ages.born(self.segments[0])
 
-    def _successors(self) -> dict[Name, int]:
-        """By segment that has one, the first number of the next segment of its epoch."""
-        firsts: dict[int, list[int]] = {}
-        for segment in self.segments:
-            firsts.setdefault(segment.name.epoch, []).append(segment.name.first)
-        for numbers in firsts.values():
-            numbers.sort()
-        following: dict[Name, int] = {}
-        for segment in self.segments:
-            numbers = firsts[segment.name.epoch]
-            position = bisect_right(numbers, segment.name.first)
-            if position < len(numbers):
-                following[segment.name] = numbers[position]
-        return following
+    def _kin(self, identity: Identity) -> list[Segment]:
+        return [segment for segment in self.segments if segment.name.epoch == identity.epoch]
+
+    def _ours(self, segment: Segment) -> bool:
+        return segment.name.generation >= self._first
 
     def _lend(self, segment: Segment, room: int, slots: int, *, at_least_one: bool) -> tuple[list[Frame], bool]:
         """Frames of one segment that fit, and whether the next would not."""
         for _ in range(2):
             chosen: list[Place] = []
             left, full = room, False
-            for place in self._places(segment):
-                if not contains(segment.held or (), place.seq):
-                    continue
+            for place in self._placed(segment):
                 full = (place.size > left or len(chosen) >= slots) and not (at_least_one and not chosen)
                 if full:
                     break
                 chosen.append(place)
                 left -= place.size
             try:
-                return frames_at(self._disk, segment.path, chosen), full
+                frames = frames_at(self._disk, segment.path, chosen)
             except (OSError, Malformed):
-                self._indexed = None  # it was damaged after it was scanned
-        segment.asleep_until = self._clock.now() + _SLEEP_MS
+                self._places.forget(segment)  # it was damaged after it was scanned
+            else:
+                if frames:
+                    segment.failures = 0
+                return frames, full
+        self._leave(segment)
         return [], False
 
-    def _places(self, segment: Segment) -> tuple[Place, ...]:
-        """Where the frames of a segment are; remembered for one segment."""
-        if self._indexed is None or self._indexed[0] is not segment or self._indexed[1] != segment.size:
-            self._indexed = None
-            places = self._look(segment)
-            if places is None:
-                return ()
-            self._indexed = (segment, segment.size, places)
-        return self._indexed[2]
+    def _placed(self, segment: Segment) -> tuple[Place, ...]:
+        """Where the unsettled frames of a segment stand."""
+        known = self._places.find(segment)
+        if known is not None:
+            return known
+        places = self._look(segment)
+        return () if places is None else self._places.keep(segment, places)
 
     def _look(self, segment: Segment) -> tuple[Place, ...] | None:
         """Scan a segment as the disk has it now, and note what is found; None when it cannot be read."""
@@ -307,7 +313,7 @@ class Rack:
             self._forget(segment)
             return None
         except OSError:
-            segment.asleep_until = self._clock.now() + _SLEEP_MS
+            self._leave(segment)
             return None
         kin = [other for other in self.segments if other.name.epoch == segment.name.epoch and other is not segment]
         until = min((other.name.first for other in kin if other.name.first > segment.name.first), default=None)
@@ -319,17 +325,32 @@ class Rack:
         if found.unknown:
             segment.kept = "version"
         if segment.held is None:
-            elsewhere = merged(pair for other in kin for pair in other.held or ())
-            lost = minus(found.lost, elsewhere)
-            segment.held = minus(found.numbers, elsewhere)
+            elsewhere = union(*(other.held or () for other in kin))
+            lost = difference(found.lost, elsewhere)
+            segment.held = difference(found.numbers, elsewhere)
         else:
-            lost = minus(segment.held, found.numbers)
-            segment.held = minus(segment.held, lost)
+            lost = difference(segment.held, found.numbers)
+            segment.held = difference(segment.held, lost)
         segment.end = max(found.end, until or 0, segment.name.first)
         self._lose(segment, lost)
         if not found.places and not segment.kept:
             self._shelve(segment, blank=found.blank)
         return found.places
+
+    def _leave(self, segment: Segment) -> None:
+        """Leave a segment alone that the disk did not give; to quarantine with it when that goes on."""
+        segment.failures += 1
+        if segment.failures >= _MOST_FAILURES and self._put_away(segment):
+            unread = union(((segment.name.first, segment.end),)) if segment.held is None else segment.held
+            self._forget(segment)
+            elsewhere = union(*(other.held or () for other in self.segments if other.name.epoch == segment.name.epoch))
+            self._lose(segment, difference(unread, elsewhere))
+        pause = _SLEEP_MS << min(segment.failures, _MOST_FAILURES) - 1
+        segment.asleep_until = self._clock.now() + pause
+
+    def _put_away(self, segment: Segment) -> bool:
+        name = f"{segment.name.generation:08d}-{self._lane}-{segment.name.file}"
+        return self._quarantine.take(segment.path, name)
 
     def _lose(self, segment: Segment, numbers: Ranges) -> None:
         if numbers:
@@ -342,7 +363,7 @@ class Rack:
             self._doomed.append(segment.path)
             self._sweep()
         else:
-            self._quarantine.take(segment.path, f"{segment.name.generation:08d}-{self._lane}-{segment.name.file}")
+            self._put_away(segment)
 
     def _release(self) -> None:
         opened = self._writer.segment
@@ -359,8 +380,7 @@ class Rack:
     def _forget(self, segment: Segment) -> None:
         if segment is self._writer.segment:
             self._writer.close()
-        if self._indexed is not None and self._indexed[0] is segment:
-            self._indexed = None
+        self._places.forget(segment)
         with suppress(ValueError):
             self.segments.remove(segment)
 

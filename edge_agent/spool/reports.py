@@ -38,8 +38,10 @@ class ReportsLane(Lane):
 
     async def declare(self, losses: Sequence[Loss]) -> None:
         """Take losses of another lane: on disk when this returns, if the disk takes them."""
+        self._losses.add(losses)
+        self._wake.set()
         async with self._lock:
-            await self._record(losses)
+            await self._write_losses()
 
     async def oldest(self, most_bytes: int, most_frames: int) -> Sequence[Frame]:
         """The oldest unsettled frames; losses that wait come last."""

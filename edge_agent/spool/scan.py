@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Frame, FrameKind, Range
-from edge_agent.spool.ranges import Ranges, contains, merged, minus, ranges_of
+from edge_agent.model.ranges import Ranges, difference, holds, ranges_of, union
 from edge_agent.wire.frame import MAGIC, VERSION, decode, decode_header
 
 _COMMON = struct.Struct(">4sBBHI")
@@ -166,5 +166,5 @@ def _lost(places: Sequence[Place], found: _Findings, first: int, until: int | No
         if after.seq > before.seq + 1 and any(low <= start and end <= high for start, end in damage):
             gone.append((before.seq + 1, after.seq))
     numbers = ranges_of(place.seq for place in places)
-    named = ranges_of(number for number in found.named if not contains(numbers, number))
-    return minus(merged([*gone, *named]), numbers)
+    named = ranges_of(number for number in found.named if not holds(numbers, number))
+    return difference(union([*gone, *named]), numbers)

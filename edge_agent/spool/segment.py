@@ -12,6 +12,8 @@ alone. Names alone are read at a start, so `held` is None until the frames were 
 """
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,7 +21,7 @@ from typing import Literal, NamedTuple
 import orjson
 
 from edge_agent.model.frame import Frame, FrameKind, Identity
-from edge_agent.spool.ranges import Ranges
+from edge_agent.model.ranges import Ranges
 
 SEGMENT_BYTES = 2**20
 MOST_BYTES = 4 * SEGMENT_BYTES
@@ -108,5 +110,23 @@ class Segment:
     powered: int | None = None
     kept: Literal["", "version", "device"] = ""
     """Holds frames of a later version, or is another device's: never unlinked for being settled."""
+    failures: int = 0
+    """How often in a row its disk did not give it."""
     asleep_until: int = 0
-    """Axis ms before which it is not read again, after its disk failed to read it."""
+    """Axis ms before which it is not read again, after its disk did not give it."""
+
+
+def successors(segments: Sequence[Segment]) -> dict[Name, int]:
+    """By segment that has one, the first number of the next segment of its epoch."""
+    firsts: dict[int, list[int]] = {}
+    for segment in segments:
+        firsts.setdefault(segment.name.epoch, []).append(segment.name.first)
+    for numbers in firsts.values():
+        numbers.sort()
+    following: dict[Name, int] = {}
+    for segment in segments:
+        numbers = firsts[segment.name.epoch]
+        position = bisect_right(numbers, segment.name.first)
+        if position < len(numbers):
+            following[segment.name] = numbers[position]
+    return following

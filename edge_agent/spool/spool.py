@@ -9,11 +9,17 @@ Nothing that stands in the folder can stop a start: foreign names are left alone
 be is renamed aside. A disk that takes nothing is no error either: the lanes work in memory, the lamp says so, and each
 later call to any lane tries the disk again. Only another process that holds the lock is one.
 
+A disk that hangs does not hold a stop: `close` waits a few seconds and leaves. Then what memory holds is not durable:
+batches that wait for the disk (the sealer keeps the files of its own on tmpfs), reports, and losses not told yet; the
+hub finds those numbers unaccounted. The lock is free when the call returns, or the process is gone.
+
 Not yet: thinning of old batches, and a standing reserve for losses.
 """
 
 from collections.abc import Sequence
 from pathlib import Path
+
+import anyio
 
 from edge_agent.model.buffers import Buffer
 from edge_agent.model.failure import DeviceError
@@ -28,6 +34,8 @@ from edge_agent.spool.options import Options
 from edge_agent.spool.quota import Limiter
 from edge_agent.spool.rack import Rack
 from edge_agent.spool.reports import ReportsLane
+
+_CLOSE_WITHIN = 3.0
 
 
 class Spool:
@@ -87,9 +95,15 @@ class Spool:
 
     async def close(self) -> None:
         """Put what memory holds on disk if that works now, close the files, and let go of the lock."""
-        for name in reversed(LANES):
-            await self._lanes[name].close()
-        await self._worker.run(self._home.leave)
+        with anyio.move_on_after(_CLOSE_WITHIN, shield=True) as patience:
+            try:
+                for name in reversed(LANES):
+                    await self._lanes[name].close()
+            finally:
+                await self._worker.run(self._home.leave)
+        if patience.cancelled_caught:
+            unsaved = sum(lane.unsaved for lane in self._lanes.values())
+            self._lamps.light("spool", "fail", f"the disk does not answer; batches that only memory held: {unsaved}")
         self._offload.release(self._worker)
         self._lamps.remove("spool")
 
@@ -106,6 +120,8 @@ class Spool:
             self._lamps.light("spool", "fail", f"not durable, and memory is full: {', '.join(whys)}")
         elif whys:
             self._lamps.light("spool", "warn", f"not durable: {', '.join(whys)}")
+        elif unreadable := sum(lane.unreadable for lane in self._lanes.values()):
+            self._lamps.light("spool", "warn", f"segments that the disk does not give just now: {unreadable}")
         else:
             lost = ", ".join(f"{numbers} {reason}" for reason, numbers in sorted(self._losses.totals.items()))
             self._lamps.light("spool", "ok", f"batches lost since the start: {lost}" if lost else "")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_agent.model.frame import Frame
 from edge_agent.model.ports import Disk, OpenFile
-from edge_agent.spool.ranges import merged, ranges_of
+from edge_agent.model.ranges import ranges_of, union
 from edge_agent.spool.segment import Name, Opening, Segment, next_generation, opening_frame
 from edge_agent.wire.frame import encode
 
@@ -39,7 +39,7 @@ class Writer:
         OSError when the disk does not take them; then none of them counts.
         """
         segment = self._append(b"".join(map(encode, frames)), *frames[0].identity)
-        segment.held = merged((*(segment.held or ()), *ranges_of(frame.identity.seq for frame in frames)))
+        segment.held = union((*(segment.held or ()), *ranges_of(frame.identity.seq for frame in frames)))
         segment.end = frames[-1].identity.seq + 1
         return segment
 

@@ -1,12 +1,13 @@
 """Heartbeats, and the live view: shows the hub the lamps, and the latest ticks while somebody looks.
 
-A heartbeat goes every `every`, without ticks. While watched, a live view goes once a second, a quarter of a second
-after the sampler's beats, with the ticks that are new since the last one; it is a heartbeat, too. `watch` is a lease
-of at most 60 s that the hub renews.
+A heartbeat, without ticks, goes when nothing has gone for `every`. While watched, a live view goes once a second, a
+quarter of a second after the sampler's beats, with the ticks that are new since the last one; it is a heartbeat, too.
+`watch` is a lease of at most 60 s that the hub renews.
 
 All of it is lossy: one request is in flight, none is repeated, ticks that could not be shown are not kept, and live
-views pause when they would pass `budget` bytes a minute. A failure touches the lamp `live` and nothing else; what
-must arrive goes through the buffer. A backend that has no such request (`Dialect.live` says None) is sent nothing.
+views pause when they would pass `budget` bytes a minute; heartbeats go on meanwhile. A failure touches the lamp `live`
+and nothing else; what must arrive goes through the buffer. A backend that has no such request (`Dialect.live` says
+None) is sent nothing.
 """
 
 import asyncio
@@ -63,6 +64,7 @@ class Beater:
         self._shown: dict[str, int] = {}
         self._left = float(options.budget)
         self._counted_at: int | None = None
+        self._over_budget = False
 
     def watch(self, seconds: float) -> None:
         """Somebody looks: show ticks for so long, at most 60 s."""
@@ -75,10 +77,16 @@ class Beater:
         every = max(_SECOND, round(self._options.every * 1000))
         while True:
             self._wake.clear()
-            ticks = self._new() if self._is_watched() else ()
+            ticks: Sequence[Tick] = ()
+            if self._is_watched():
+                ticks = self._new()
+            else:
+                self._over_budget = False
             now = self._clock.now()
-            if ticks or now >= beat:
-                await self._show(ticks)
+            sent = bool(ticks) and await self._show(ticks)
+            if not sent and now >= beat:
+                sent = await self._show(())
+            if sent:
                 beat = now + every
             now = self._clock.now()
             until = min(beat, now - (now - _AFTER_BEAT) % _SECOND + _SECOND) if self._is_watched() else beat
@@ -94,15 +102,20 @@ class Beater:
         self._shown.update((tick.collector, tick.at) for tick in ticks)
         return ticks
 
-    async def _show(self, ticks: Sequence[Tick]) -> None:
+    async def _show(self, ticks: Sequence[Tick]) -> bool:
+        """Send one request, whatever comes of it; False when it would go over the budget. No ticks never do."""
         clock = self._clock
         view = LiveView(ticks, self._lamps.all(), clock.axis, clock.now(), self._time.anchor())
         request = self._dialect.live(view)
         if request is None:
-            return
-        if not self._affords(len(request.body)) and ticks:
+            return True
+        affordable = self._affords(len(request.body))
+        if ticks:
+            self._over_budget = not affordable
+        if self._over_budget:
             self._lamps.light("live", "warn", f"live views pause: over {self._options.budget} bytes a minute")
-            return
+            if ticks:
+                return False
         answer: Answer | Unreachable = Unreachable(f"no answer within {self._options.timeout:g} s")
         with anyio.move_on_after(self._options.timeout):
             answer = await self._link.exchange(request)
@@ -110,9 +123,11 @@ class Beater:
             case Unreachable(reason=reason):
                 self._lamps.light("live", "warn", reason)
             case Answer(status=status) if status // 100 == HTTPStatus.OK // 100:
-                self._lamps.light("live", "ok")
+                if not self._over_budget:
+                    self._lamps.light("live", "ok")
             case Answer(status=status):
                 self._lamps.light("live", "warn", f"the hub answered {status}")
+        return True
 
     def _affords(self, size: int) -> bool:
         """Take a request from what may be sent, which fills up over a minute; False when there is not that much."""

@@ -9,12 +9,17 @@ It lies on tmpfs, wears no flash, and is never synced: it is to outlive the proc
     {"tick": n, "at": <axis ms>, "values": [...], "why": [[position, reason], ...]} a tick in layout n
     {"seal": <axis ms>, "anchor": [lo, hi, at] | null, "stat": {...}}               the last line
 
-The seal holds all that a payload needs besides its ticks, so the payload is a pure function of the file, and a batch
-that was sealed twice (because a crash came between keeping it and removing its file) is the same bytes twice. A line
-whose CRC does not hold is dropped: the torn last one, or one that was damaged, with the ticks that refer to it.
+Whatever ticks a file holds are all the ticks of its batch, and its seal holds all that the payload needs besides them.
+So a batch that is sealed twice (because a crash came between keeping it and removing its file) is the same bytes twice.
+That holds for a file that cannot be written any more, too: its batch ends with the ticks that it took, under the seal
+that a file without one gets (`unsealed`). A file that never took a tick says nothing, and its batch goes on in memory.
+
+A line whose CRC does not hold is dropped, and so is what stands behind the last line end: damage, or what a crash tore.
+Ticks that refer to a dropped line go with it.
 
 A value that is no finite number is written as absent, with the reason that the batch gives it. Not handled: two
-processes at one file (the spool's lock sees to it).
+processes at one file (the spool's lock sees to it); a write that fails once all of its bytes are in the file, where
+the file cannot be cut either.
 """
 
 import zlib
@@ -32,11 +37,15 @@ from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Identity
 from edge_agent.model.ports import Disk, OpenFile
 from edge_agent.model.reading import Reading, Series, Tick, series_of
+from edge_agent.wire.track import is_time
 
 SUFFIX = ".open"
 VERSION = 1
 
 _CRC = 9
+_NUMBERS = 2**63
+_ODD = (AttributeError, KeyError, TypeError, ValueError)
+"""What lines raise whose CRC holds and that are of another shape: a file that somebody else made."""
 _shape = itemgetter(0, 2, 3, 4, 5, 6)
 
 
@@ -61,6 +70,11 @@ class Opened:
     damaged: int = 0
 
 
+def unsealed(last: int) -> Seal:
+    """The seal of a batch whose file has none: it ends with its last tick, at axis ms `last`."""
+    return Seal(last, None, {"recovered": True})
+
+
 class OpenBatch:
     """Writes the file, which is made with the first tick. After a failure it writes no more, and `failure` says why."""
 
@@ -70,6 +84,7 @@ class OpenBatch:
         self.failure: Exception | None = None
         self._disk = disk
         self._file: OpenFile | None = None
+        self._latest: int | None = None
         self._first = {
             "open": VERSION,
             "epoch": f"{identity.epoch:016x}",
@@ -81,10 +96,15 @@ class OpenBatch:
         self._layouts: dict[tuple[str, tuple[int, ...]], int] = {}
         self._last: dict[str, tuple[Sequence[object], int]] = {}
 
-    def append(self, tick: Tick) -> None:
-        """Write a tick down."""
+    @property
+    def in_memory(self) -> bool:
+        """The file took no tick and will take none: only memory has the batch."""
+        return self.failure is not None and self._latest is None
+
+    def append(self, tick: Tick) -> bool:
+        """Write a tick down. False when the file has ticks but not this one: the batch must end without it."""
         if self.failure is not None:
-            return
+            return self._latest is None
         lines: list[bytes] = []
         try:
             if self._file is None:
@@ -105,17 +125,20 @@ class OpenBatch:
             self._write(self._file, b"".join(lines))
         except (OSError, orjson.JSONEncodeError) as error:
             self._fail(error)
+            return self._latest is None
+        self._latest = tick.at if self._latest is None else max(self._latest, tick.at)
+        return True
 
-    def seal(self, seal: Seal) -> None:
-        """Write the seal, and close."""
-        if self._file is None:
-            return
-        anchor = None if seal.anchor is None else list(seal.anchor)
-        try:
-            self._write(self._file, _line({"seal": seal.sealed_at, "anchor": anchor, "stat": seal.stat}))
-        except OSError as error:
-            self._fail(error)
-        self._close()
+    def seal(self, seal: Seal) -> Seal:
+        """Write the seal, and close. What the batch must say: this seal, or that of a file that cannot take it."""
+        if self._file is not None:
+            anchor = None if seal.anchor is None else list(seal.anchor)
+            try:
+                self._write(self._file, _line({"seal": seal.sealed_at, "anchor": anchor, "stat": seal.stat}))
+            except OSError as error:
+                self._fail(error)
+            self._close()
+        return seal if self.failure is None or self._latest is None else unsealed(self._latest)
 
     def _layout(self, tick: Tick, lines: list[bytes]) -> int:
         """The number of this order of series; lines that state it are added when it is new."""
@@ -149,27 +172,41 @@ class OpenBatch:
         self._close()
 
     def _close(self) -> None:
+        """Close, without what a failed write may have left behind the last line."""
         file, self._file = self._file, None
         if file is not None:
             with suppress(OSError):
-                file.close()
+                file.close(None if self.failure is None else self.size)
 
 
 def read(data: bytes) -> Opened:
     """What a file holds, as far as it can be read; Malformed when its first line cannot."""
     first, *lines = data.split(b"\n")
-    head = _record(first)
+    head = _record(first) if lines else None
     if head is None or "open" not in head:
         raise Malformed("bad_open_batch", "the first line is damaged")
     if head["open"] != VERSION:
         raise Malformed("unsupported_version", f"version {head['open']} is not known here", field="open")
-    opened = Opened(Identity(int(head["epoch"], 16), head["seq"]), head["axis"], head["resource"])
+    opened = _opened(head)
     tables = _Tables()
+    torn = lines.pop()
+    opened.damaged = bool(torn)
     for line in filter(None, lines):
         record = _record(line)
         if record is None or not tables.take(record, opened):
             opened.damaged += 1
     return opened
+
+
+def _opened(head: Mapping[str, Any]) -> Opened:
+    try:
+        identity = Identity(int(head["epoch"], 16), head["seq"])
+        axis, resource = head["axis"], head["resource"]
+        _need(all(type(number) is int and 0 <= number < _NUMBERS for number in identity) and type(axis) is str)
+        _need(all(type(fact) is str for fact in resource.values()))
+    except _ODD as error:
+        raise Malformed("bad_open_batch", "the first line says no batch") from error
+    return Opened(identity, axis, resource)
 
 
 class _Tables:
@@ -180,33 +217,51 @@ class _Tables:
         self._layouts: dict[int, tuple[str, list[Reading]]] = {}
 
     def take(self, record: Mapping[str, Any], opened: Opened) -> bool:
-        """Add what a line says; False when it refers to a line that is not there."""
+        """Add what a line says; False when it is no such line, or refers to one that is not there."""
         try:
             if "series" in record:
-                name, attributes, unit, kind, digits, source = record["is"]
-                self._series[record["series"]] = Reading(name, None, unit, attributes, kind, digits, source)
+                self._series[record["series"]] = _blank(*record["is"])
             elif "layout" in record:
-                self._layouts[record["layout"]] = (record["collector"], [self._series[index] for index in record["of"]])
+                collector = record["collector"]
+                _need(type(collector) is str)
+                self._layouts[record["layout"]] = (collector, [self._series[index] for index in record["of"]])
             elif "tick" in record:
                 opened.ticks.append(_tick(record, *self._layouts[record["tick"]]))
-            elif "seal" in record:
-                anchor = record["anchor"]
-                opened.seal = Seal(record["seal"], None if anchor is None else Anchor(*anchor), record["stat"])
-        except KeyError:
+            else:
+                opened.seal = _seal(record["seal"], record["anchor"], record["stat"])
+        except _ODD:
             return False
         return True
 
 
+def _blank(name: Any, attributes: Any, unit: Any, kind: Any, digits: Any, source: Any) -> Reading:
+    _need(all(type(text) is str for text in (name, unit, kind, source, *attributes.values())))
+    _need(digits is None or type(digits) is int)
+    return Reading(name, None, unit, attributes, kind, digits, source)
+
+
 def _tick(record: Mapping[str, Any], collector: str, layout: Sequence[Reading]) -> Tick:
-    why = dict(record.get("why", ()))
+    at, values, why = record["at"], record["values"], dict(record.get("why", ()))
+    _need(is_time(at) and all(value is None or isinstance(value, int | float) for value in values))
+    _need(all(type(reason) is str for reason in why.values()))
     return Tick(
         collector,
-        record["at"],
+        at,
         tuple(
             blank._replace(value=value, reason=why.get(index))
-            for index, (blank, value) in enumerate(zip(layout, record["values"], strict=True))
+            for index, (blank, value) in enumerate(zip(layout, values, strict=True))
         ),
     )
+
+
+def _seal(sealed_at: Any, anchor: Any, stat: Any) -> Seal:
+    _need(is_time(sealed_at) and isinstance(stat, dict) and (anchor is None or all(map(is_time, anchor))))
+    return Seal(sealed_at, None if anchor is None else Anchor(*anchor), stat)
+
+
+def _need(holds: bool) -> None:  # noqa: FBT001 - one thing that must be so
+    if not holds:
+        raise TypeError("a line says something of another type")
 
 
 def _why_absent(reading: Reading) -> str | None:
@@ -229,5 +284,8 @@ def _record(line: bytes) -> dict[str, Any] | None:
     body = line[_CRC:]
     if line[:_CRC] != b"%08x " % zlib.crc32(body):
         return None
-    record = orjson.loads(body)
+    try:
+        record = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
     return record if isinstance(record, dict) else None

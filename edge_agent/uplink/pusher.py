@@ -8,7 +8,8 @@ What an answer means (`model.verdict`):
     Delivered     each named frame is settled in its lane; the others come again. A request that settled nothing is
                   halved at once, down to one frame: the culprit stands alone, and the hub's word falls on it only.
                   One frame alone that stays unsettled steps back behind all others.
-    TooLarge      the size is remembered, halved or as the hub says. One frame alone steps back likewise.
+    TooLarge      the size is remembered, halved or as the hub says, and doubled again after so many large requests
+                  that were settled. One frame alone steps back likewise.
     Skewed        sent again at once, stamped with the time that the hub named; if it persists, unstamped. Both hold
                   for an hour; then the device's own knowledge is tried again.
     Later         full-jitter backoff, at least as long as the hub asks; no answer at all is the same. Each failure
@@ -18,14 +19,14 @@ What an answer means (`model.verdict`):
     Refused       a slow probe
 
 Every way out of a request either settled something, asks for less than before, or waits: there is no hot loop.
-Idle means waiting for `Buffer.filled`; nothing is polled. The lamp is `hub`.
+Idle means waiting for `Buffer.filled`; nothing is polled. The lamp is `hub`, and says nothing of this device's own
+disk: what is held and cannot be read now is waited for, and its buffer has a lamp of its own.
 
-Not handled here: pacing of the backlog (`backfill_rate`, bytes a day), and sealing below a learned limit: `progress`
-tells the limit to whoever seals.
+Not handled here: pacing of the backlog (`backfill_rate`, bytes a day), and sealing below a learned limit.
 """
 
 from collections.abc import Awaitable, Callable, Container, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn
 
@@ -33,14 +34,14 @@ import anyio
 
 from edge_agent.kit.backoff import Backoff
 from edge_agent.model.buffers import Buffer
-from edge_agent.model.frame import Frame, Identity, LaneName
+from edge_agent.model.frame import Identity, LaneName
 from edge_agent.model.http import Answer, Unreachable
 from edge_agent.model.lamp import Lamps
 from edge_agent.model.offers import Dialect, Dispatch
 from edge_agent.model.ports import Chance, Clock, Link, TrueTime
 from edge_agent.model.quantity import Bytes, Seconds
 from edge_agent.model.verdict import Delivered, Later, Refused, Settlement, Skewed, TooLarge, Unauthorized, Verdict
-from edge_agent.wire.frame import encoded_size
+from edge_agent.uplink.load import Load
 
 LAMP = "hub"
 """The part whose lamp this is."""
@@ -48,6 +49,10 @@ LAMP = "hub"
 _SKEW_MEMORY_MS = 3_600_000
 _NUDGE_MS = 60_000
 _MOST_ASIDE = 16
+_TRUST_AFTER = 32
+"""So many large requests are settled before larger ones are tried again: a refused one costs little beside them."""
+_UNREADABLE_LEAST, _UNREADABLE_MOST = 1.0, 60.0
+"""Seconds until what could not be read is tried again: when there is something new, and when there is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,44 +84,16 @@ class Progress:
     """Axis ms of the last answer that settled something."""
     waiting: str | None
     """Why nothing is sent just now though something is held."""
-    limit: int
-    """The most bytes that the hub takes at once, as far as is known."""
-
-
-@dataclass(slots=True)
-class _Load:
-    """The frames of one request and the lanes they came from."""
-
-    most_bytes: int
-    most_frames: int
-    frames: list[Frame] = field(default_factory=list)
-    lanes: dict[Identity, LaneName] = field(default_factory=dict)
-    size: int = 0
-
-    @property
-    def room(self) -> tuple[int, int]:
-        """The bytes and frames that may still be added."""
-        return self.most_bytes - self.size, self.most_frames - len(self.frames)
-
-    def add(self, lane: LaneName, frame: Frame) -> bool:
-        """Take a frame if it fits; the first always does."""
-        size = encoded_size(frame)
-        if self.frames and (self.size + size > self.most_bytes or len(self.frames) >= self.most_frames):
-            return False
-        if frame.identity not in self.lanes:
-            self.frames.append(frame)
-            self.lanes[frame.identity] = lane
-            self.size += size
-        return True
 
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """A wait until an axis time (ms), and whether a nudge may end it."""
+    """A wait until an axis time (ms), and what may end it sooner: a nudge, or something new to push."""
 
     until: int
     why: str
     breakable: bool = False
+    fillable: bool = False
 
 
 class Pusher:
@@ -143,6 +120,7 @@ class Pusher:
         self._lamps = lamps
         self._backoff = Backoff(chance, most=options.backoff_most)
         self._limit = options.most_bytes
+        self._large = 0
         self._appetite = options.most_frames
         self._aside: dict[Identity, int] = {}
         self._backlog_next = False
@@ -160,7 +138,7 @@ class Pusher:
     def progress(self) -> Progress:
         """How far it came."""
         waiting = None if self._pause is None else self._pause.why
-        return Progress(self._frames, self._bytes, self._requests, self._last_ack, waiting, self._limit)
+        return Progress(self._frames, self._bytes, self._requests, self._last_ack, waiting)
 
     def nudge(self) -> None:
         """Something new should go soon (a seal, a flush, a hub that was heard of): end a wait between attempts.
@@ -183,7 +161,7 @@ class Pusher:
         while True:
             if not self._holds():
                 self._backlog_next = False
-                await _first(*(buffer.filled for buffer in self._buffers.values()))
+                await self._filled()
             pause = await self._attempt()
             self._stir()
             if pause is not None:
@@ -202,6 +180,14 @@ class Pusher:
 
         await _first(settled, partial(self._clock.sleep, within))
 
+    async def _filled(self) -> None:
+        await _first(*(buffer.filled for buffer in self._buffers.values()))
+
+    async def _refilled(self) -> None:
+        # Not at once: a buffer may take for readable what it just failed to read.
+        await self._clock.sleep(_UNREADABLE_LEAST)
+        await self._filled()
+
     def _holds(self) -> bool:
         return any(buffer.depth().frames for buffer in self._buffers.values())
 
@@ -214,7 +200,8 @@ class Pusher:
         self._pause = pause
         self._stir()
         try:
-            await _first(partial(self._clock.sleep_until, pause.until), self._wake.wait)
+            sooner = [self._refilled] if pause.fillable else []
+            await _first(partial(self._clock.sleep_until, pause.until), self._wake.wait, *sooner)
         finally:
             # Only now: a key that changed during the request must end the wait that follows from the old one.
             self._pause, self._wake = None, anyio.Event()
@@ -229,7 +216,8 @@ class Pusher:
             if not load.frames:
                 del self._aside[longest]
         if not load.frames:
-            return self._failing("what is held cannot be read")
+            until = self._clock.now() + round(_UNREADABLE_MOST * 1000)
+            return _Pause(until, "what is held cannot be read", breakable=True, fillable=True)
         request = self._dialect.push(load.frames, self._dispatch())
         self._requests += 1
         self._bytes += len(request.body)
@@ -238,9 +226,9 @@ class Pusher:
             return self._later(load, Later(answer.reason))
         return await self._follow(load, answer, self._dialect.verdict(load.frames, answer))
 
-    async def _pick(self, without: Container[Identity]) -> _Load:
+    async def _pick(self, without: Container[Identity]) -> Load:
         """What goes next: the urgent or the backlog, whose turn it is, or the other when that has nothing."""
-        load = _Load(self._limit, self._appetite)
+        load = Load(self._limit, self._appetite)
         picks = [self._pick_urgent, self._pick_backlog]
         for pick in reversed(picks) if self._backlog_next else picks:
             await pick(load, without)
@@ -248,7 +236,7 @@ class Pusher:
                 break
         return load
 
-    async def _pick_urgent(self, load: _Load, without: Container[Identity]) -> None:
+    async def _pick_urgent(self, load: Load, without: Container[Identity]) -> None:
         await self._pick_oldest("reports", load, without)
         newest = await self._buffers["telemetry"].newest() if "telemetry" in self._buffers else None
         if newest is not None and newest.identity not in without:
@@ -256,10 +244,10 @@ class Pusher:
         await self._pick_oldest("events", load, without)
         await self._pick_oldest("logs", load, without)
 
-    async def _pick_backlog(self, load: _Load, without: Container[Identity]) -> None:
+    async def _pick_backlog(self, load: Load, without: Container[Identity]) -> None:
         await self._pick_oldest("telemetry", load, without)
 
-    async def _pick_oldest(self, lane: LaneName, load: _Load, without: Container[Identity]) -> None:
+    async def _pick_oldest(self, lane: LaneName, load: Load, without: Container[Identity]) -> None:
         room_bytes, room_frames = load.room
         if lane not in self._buffers or room_bytes <= 0 or room_frames <= 0:
             return
@@ -284,7 +272,7 @@ class Pusher:
             return self._time.now() if self._hub_offset is None else now + self._hub_offset
         return None
 
-    async def _follow(self, load: _Load, answer: Answer, verdict: Verdict) -> _Pause | None:
+    async def _follow(self, load: Load, answer: Answer, verdict: Verdict) -> _Pause | None:
         match verdict:
             case Delivered():
                 return await self._delivered(load, verdict)
@@ -299,7 +287,7 @@ class Pusher:
             case Refused():
                 return self._shut(f"this is not the hub's answer: {verdict.reason}")
 
-    async def _delivered(self, load: _Load, verdict: Delivered) -> _Pause | None:
+    async def _delivered(self, load: Load, verdict: Delivered) -> _Pause | None:
         settled = {identity: word for identity, word in verdict.settled.items() if identity in load.lanes}
         if not settled:
             return self._unsettled(load, "the hub answered and settled nothing")
@@ -315,10 +303,19 @@ class Pusher:
         self._backlog_next = not self._backlog_next
         if len(load.frames) >= self._appetite:
             self._appetite = min(self._appetite * 2, self._options.most_frames)
+        self._trust(load)
         self._tell(settled)
         return None
 
-    def _unsettled(self, load: _Load, why: str) -> _Pause | None:
+    def _trust(self, load: Load) -> None:
+        """What stands between may be another by now: a limit that was filled so often is doubled."""
+        if self._limit < self._options.most_bytes and load.size * 2 >= self._limit:
+            self._large += 1
+            if self._large >= _TRUST_AFTER:
+                self._large = 0
+                self._limit = min(self._limit * 2, self._options.most_bytes)
+
+    def _unsettled(self, load: Load, why: str) -> _Pause | None:
         """Less at once; one frame alone lets the others pass, and waits."""
         if len(load.frames) > 1:
             self._appetite = len(load.frames) // 2
@@ -330,9 +327,10 @@ class Pusher:
         self._aside[identity] = load.size
         return self._failing(f"{why} (batch {identity}, {load.size} bytes)")
 
-    def _too_large(self, load: _Load, named: int | None) -> _Pause | None:
+    def _too_large(self, load: Load, named: int | None) -> _Pause | None:
         if len(load.frames) > 1:
             self._limit = named if named is not None and named < load.size else load.size // 2
+            self._large = 0
             return None
         return self._unsettled(load, "one batch alone is too large for the hub, or for what stands before it")
 
@@ -344,7 +342,7 @@ class Pusher:
             return self._shut("the hub refuses the time of a request that states none")
         return None
 
-    def _later(self, load: _Load, verdict: Later) -> _Pause:
+    def _later(self, load: Load, verdict: Later) -> _Pause:
         self._appetite = max(1, len(load.frames) // 2)
         return self._failing(verdict.why, verdict.after)
 

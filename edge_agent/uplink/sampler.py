@@ -6,7 +6,11 @@ never a burst. A tick carries the axis time at which its collector was asked, wh
 A collector whose first beat is not about to come is also asked at once: a start, or a new generation, shows within
 moments that it works.
 
-    stalled   this loop came too late
+A sampler takes over from the one before it. Of the collectors that both have, the beats in between are counted, and a
+beat at which a collector was at work when the first was left; what is asked at once stands for the last of them. After
+the last sampler that beat is nobody's: the agent stopped within it.
+
+    stalled   this loop came too late, or no sampler ran
     hung      the collector did not return in time, or has not returned since; it is not asked again until it did
     failed    it raised, or gave something that is no reading; it is asked again at the next beat
 
@@ -17,6 +21,7 @@ parts further on may rely on readings having the types that `model.reading` stat
 Not handled: what a reading means, and how many series there are (the batch has a cap).
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -34,7 +39,11 @@ from edge_agent.model.reading import Missed, Reading, Tick
 _FAR = 250
 """Milliseconds to the first beat from which on a collector is also asked at once."""
 
-_NUMBERS = frozenset({float, int, NoneType})
+_NUMBERS = frozenset({float, NoneType})
+_MOST = 2**63 - 1
+"""How far from 0 a whole number may lie: JSON is written with 64 bits."""
+_ENDS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+"""What would end the loop or the task that waits, were a collector to raise it."""
 _shape = itemgetter(0, 2, 3, 4, 5, 6)
 
 
@@ -67,7 +76,10 @@ class _Source:
 
     def gather(self) -> tuple[Reading, ...]:
         """Collect once and check what came; runs in the worker. TypeError when it is not readings."""
-        readings = tuple(self._collector.collect())
+        try:
+            readings = tuple(self._collector.collect())
+        except _ENDS as error:
+            raise RuntimeError(f"the collector raised {type(error).__name__}") from error
         if not all(map(_is_sound, readings)):
             return tuple(_cleaned(reading) for reading in readings)
         shapes = list(map(_shape, readings))
@@ -89,13 +101,22 @@ class Sampler:
         lamps: Lamps,
         take: Callable[[Tick], None],
         miss: Callable[[Missed], None],
+        since: Mapping[str, int] | None = None,
     ) -> None:
+        """`since` is what `counted` of the sampler before this one says; without it nothing was to be sampled yet."""
         self._schedules = tuple(schedules)
         self._clock = clock
         self._offload = offload
         self._lamps = lamps
         self._take = take
         self._miss = miss
+        self._since = {} if since is None else since
+        self._counted: dict[str, int] = {}
+
+    @property
+    def counted(self) -> Mapping[str, int]:
+        """By collector the axis ms up to which each beat gave a tick or was counted as missed."""
+        return self._counted
 
     async def run(self) -> NoReturn:
         """Sample until cancelled."""
@@ -118,7 +139,13 @@ class Sampler:
         """Serve the beats of one period, given in ms."""
         now = self._clock.now()
         due = now - now % period + period
-        if due - now > _FAR:
+        at_once = due - now > _FAR
+        for source in sources:
+            missed = now // period - self._since.get(source.name, now) // period - at_once
+            if missed > 0:
+                self._miss(Missed(source.name, missed, "stalled"))
+            self._counted[source.name] = now
+        if at_once:
             self._ask_all(sources, now, group)
         while True:
             await self._clock.sleep_until(due)
@@ -132,6 +159,7 @@ class Sampler:
 
     def _ask_all(self, sources: Sequence[_Source], now: int, group: TaskGroup) -> None:
         for source in sources:
+            self._counted[source.name] = now
             if source.busy:
                 self._miss(Missed(source.name, 1, "hung"))
             else:
@@ -142,6 +170,12 @@ class Sampler:
         try:
             with anyio.move_on_after(source.timeout) as patience:
                 readings = await source.worker.run(source.gather)
+        except asyncio.CancelledError:
+            if at < self._counted[source.name]:
+                self._miss(Missed(source.name, 1, "hung"))
+            else:
+                self._counted[source.name] = at - 1
+            raise
         except Exception as error:  # noqa: BLE001 - fault line: one collector
             self._light(source, "warn", f"{type(error).__name__}: {error}")
             self._miss(Missed(source.name, 1, "failed"))
@@ -164,14 +198,17 @@ def _cleaned(reading: object) -> Reading:
     if not isinstance(reading, Reading):
         raise TypeError(f"the collector gave a {type(reading).__name__} in place of a reading")
     parts: tuple[Any, ...] = reading
-    name, value, unit, attributes, kind, digits, source, reason = parts
+    name, given, unit, attributes, kind, digits, source, reason = parts
+    value = _number(given)
+    if value is None and given is not None:
+        reason = "too_large"
     if not isinstance(attributes, Mapping) or kind not in {"gauge", "counter"}:
         raise TypeError(f"the attributes or the kind of {name!r} are of another type")
     if digits is not None and type(digits) is not int:
         raise TypeError(f"the digits of {name!r} are no whole number")
     return Reading(
         _text(name),
-        _number(value),
+        value,
         _text(unit),
         attributes if _is_plain(attributes) else {_text(key): _text(said) for key, said in attributes.items()},
         kind,
@@ -183,17 +220,24 @@ def _cleaned(reading: object) -> Reading:
 
 def _is_sound(reading: object) -> bool:
     """Whether a reading's value and reason have plain types; what else it says is compared with its last shape."""
-    if type(reading) is not Reading or type(reading[1]) not in _NUMBERS:
+    if type(reading) is not Reading:
+        return False
+    value: object = reading[1]
+    if type(value) not in _NUMBERS and not (type(value) is int and -_MOST <= value <= _MOST):
         return False
     reason = reading[7]
     return reason is None or (type(reason) is str and reason.isascii())
 
 
 def _number(value: object) -> float | None:
-    if value is None or type(value) is float or type(value) is int:
+    """The number as a plain one; None for none, and for one beyond all floats."""
+    if value is None or type(value) is float or (type(value) is int and -_MOST <= value <= _MOST):
         return value
     if isinstance(value, SupportsFloat):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return None
     raise TypeError(f"{value!r} stands where a number must stand")
 
 

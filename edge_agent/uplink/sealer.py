@@ -1,9 +1,10 @@
 """Gathers ticks into a batch, and seals it: by time, by size, on demand, and when the block is left.
 
-A batch is born with its number at its first tick. Each tick goes to the builder and, without a sync, to the file of the
-open batch on tmpfs (`open_batch`); when that cannot be written the batch goes on in memory, and the lamp `sealer` says
-what a crash would now cost. A batch is sealed a little before it is `every` old, so that the beat on its boundary
-opens the next one and no beat is torn in two.
+A batch is born with its number at its first tick. Each tick goes, without a sync, to the file of the open batch on
+tmpfs (`open_batch`), then to the builder. When a file fails that has ticks, its batch ends with them, and the tick in
+hand opens the next one; one whose file takes no tick at all goes on in memory, and the lamp `sealer` says what a crash
+would now cost. A batch is sealed a little before it is `every` old, so that the beat on its boundary opens the next
+one and no beat is torn in two.
 
 Sealing, in this order: pack; write the seal into the open file; give the frame to the buffer; once the buffer says that
 it is durable, remove the open file. A crash in between leaves a file from which the same bytes are made again under
@@ -11,14 +12,14 @@ the same number (`recover`), and the buffer or the hub knows them. While the buf
 files of the batches that it took stay on tmpfs, the newest `keep` bytes of them, until it is durable again.
 
 Batches leave one at a time and in order. While the buffer does not answer, further ones wait sealed, at most
-`_MOST_WAITING`; beyond that, ticks are counted as missed. Leaving the block seals what is open and is not cancelled
-before `leave_within`; what was not kept by then is in its file.
+`_MOST_WAITING`; beyond that, ticks are counted as missed. A frame on its way is never torn from the buffer by whoever
+stops waiting for it, and never given twice. Leaving the block seals what is open and waits for the buffer, for at most
+`leave_within`, whatever the buffer does; what it did not take by then is in its file.
 
-Not handled: packing blocks the loop, for some milliseconds at the usual sizes.
+Not handled: packing, and the calls to the files of open batches, block the loop; some milliseconds at the usual sizes.
 """
 
 import asyncio
-import math
 from collections import Counter, deque
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, suppress
@@ -37,12 +38,18 @@ from edge_agent.model.lamp import Lamps
 from edge_agent.model.ports import Clock, Disk, TrueTime
 from edge_agent.model.quantity import Bytes, Seconds
 from edge_agent.model.reading import Missed, Tick
-from edge_agent.uplink.open_batch import SUFFIX, OpenBatch, Seal, read
+from edge_agent.uplink.open_batch import SUFFIX, OpenBatch, Seal, read, unsealed
 from edge_agent.wire.batch import BatchBuilder
 
 _MOST_WAITING = 32
-_SIZED_EVERY = 16
-"""The size is looked at once in so many ticks: it is a sum over all series."""
+_SIZED_EVERY = 1000
+"""The size is looked at once in so many readings: it is a sum over all series."""
+_MOST_PAYLOAD = 2**20 - 2**10
+"""Bytes of the largest payload that a buffer, and then a hub in one request, takes."""
+_PATIENCE = 60.0
+"""Seconds that a batch may wait at the least before it counts as stalled; more when batches are sealed seldom."""
+_LOOK = 10.0
+"""Seconds between looks at whether a frame on its way is stalled."""
 _EARLY = 500
 """At most so many ms before its age a batch is sealed, and at most a twentieth of it."""
 
@@ -57,14 +64,15 @@ class Options:
     leave_within: Seconds = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Open:
-    """The batch that takes ticks; `due` is the axis ms at which it is sealed."""
+    """The batch that takes ticks; `due` is the axis ms at which it is sealed, `unsized` counts readings unlooked at."""
 
     identity: Identity
     builder: BatchBuilder
     file: OpenBatch
     due: int
+    unsized: int = 0
 
 
 class _File(NamedTuple):
@@ -96,7 +104,9 @@ class Sealer:
         resource: Mapping[str, str],
         time: TrueTime,
         lamps: Lamps,
+        missed: Counter[tuple[str, str]] | None = None,
     ) -> None:
+        """`missed` holds beats by (collector, cause) that no batch has said: one sealer hands it to the next."""
         self._options = options
         self._buffer = buffer
         self._clock = clock
@@ -110,11 +120,12 @@ class Sealer:
         self._open: _Open | None = None
         self._sealed: deque[_Sealed] = deque()
         self._kept: deque[_File] = deque()
-        self._missed: Counter[tuple[str, str]] = Counter()
-        self._shut_readings = 0
+        self._missed: Counter[tuple[str, str]] = Counter() if missed is None else missed
+        self._patience = max(_PATIENCE, 3 * options.every)
+        self._moved_at = 0
         self._storing = anyio.Lock()
-        self._append: anyio.CancelScope | None = None
-        self._deadline = math.inf
+        self._way: anyio.CancelScope | None = None
+        self._giving: asyncio.Task[bool] | None = None
         self._wake = asyncio.Event()
         self._life: AbstractAsyncContextManager[None] | None = None
         self.readings_sealed = 0
@@ -124,10 +135,19 @@ class Sealer:
         self.batches = 0
         """Batches that the buffer took."""
 
-    @property
-    def readings_sampled(self) -> int:
-        """Readings with a value that were taken."""
-        return self._shut_readings + (0 if self._open is None else self._open.builder.readings)
+    def stalled(self, now: int) -> float:
+        """For how many seconds nothing moved although a batch waits to be sealed or taken; 0.0 while that is usual.
+
+        `now` is axis ms. Usual is up to a minute, or three times `every`; beyond it the lamp `sealer` fails as well.
+        """
+        if self._sealed:
+            since = self._moved_at
+        elif self._open is not None:
+            since = self._open.due
+        else:
+            return 0.0
+        waited = (now - since) / 1000
+        return waited if waited > self._patience else 0.0
 
     async def __aenter__(self) -> None:
         """Begin to seal by time."""
@@ -135,7 +155,6 @@ class Sealer:
             self._disk.make_folder(self._folder)
         except OSError as error:
             self._lamps.light("sealer", "warn", f"{self._folder} cannot be made: {error}")
-        self._deadline = math.inf
         self._life = running(self)
         await self._life.__aenter__()
 
@@ -144,14 +163,10 @@ class Sealer:
     ) -> bool | None:
         """Seal what is open, whatever ended the block; a cancellation waits for it, up to `leave_within`."""
         assert self._life is not None, "the block was entered"
-        self._deadline = anyio.current_time() + self._options.leave_within
-        if self._append is not None:
-            self._append.deadline = self._deadline
         try:
             return await self._life.__aexit__(kind, error, trace)
         finally:
-            with anyio.CancelScope(deadline=self._deadline, shield=True):
-                await self.flush()
+            await self._leave()
 
     async def run(self) -> NoReturn:
         """Seal by time and by size; the block runs it."""
@@ -172,17 +187,23 @@ class Sealer:
         if len(self._sealed) >= _MOST_WAITING:
             self.miss(Missed(tick.collector, 1, "stalled"))
             return
-        batch = self._open
-        if batch is None:
-            batch = self._open = self._born()
-            self._wake.set()
-        batch.builder.add(tick)
-        whole = batch.file.failure is None
-        batch.file.append(tick)
-        if whole and batch.file.failure is not None:
-            self._light()
-        if batch.builder.ticks % _SIZED_EVERY == 0 and batch.builder.size >= self._options.most_bytes:
+        batch = self._open or self._begin()
+        covered = not batch.file.in_memory
+        if not batch.file.append(tick):
+            why = f"{batch.file.path} cannot be written any more ({batch.file.failure}): its batch ends early"
+            self._lamps.light("sealer", "warn", why)
             self._shut()
+            batch, covered = self._begin(), True
+            batch.file.append(tick)
+        batch.builder.add(tick)
+        batch.unsized += len(tick.readings)
+        if covered and batch.file.in_memory:
+            self._light()
+        if batch.unsized >= _SIZED_EVERY:
+            batch.unsized = 0
+            if batch.builder.size >= self._options.most_bytes:
+                self._shut()
+        if self._open is None or self._left(batch) <= 0:  # a suspend outlasts timers
             self._wake.set()
 
     def miss(self, missed: Missed) -> None:
@@ -221,10 +242,13 @@ class Sealer:
     def _left(self, batch: _Open) -> int:
         return batch.due - self._clock.now()
 
-    def _born(self) -> _Open:
+    def _begin(self) -> _Open:
+        """A batch for the tick in hand."""
         identity, axis = self._buffer.draw(), self._clock.axis
         file = OpenBatch(self._disk, self._folder, identity, axis, self._resource)
-        return _Open(identity, BatchBuilder(axis, self._resource), file, self._clock.now() + self._age)
+        self._open = _Open(identity, BatchBuilder(axis, self._resource), file, self._clock.now() + self._age)
+        self._wake.set()
+        return self._open
 
     def _shut(self) -> None:
         """Seal the open batch, if there is one; the buffer gets it with the next `_store`."""
@@ -232,29 +256,58 @@ class Sealer:
         if batch is None:
             return
         missed = [[collector, beats, cause] for (collector, cause), beats in sorted(self._missed.items())]
-        self._missed.clear()
-        seal = Seal(self._clock.now(), self._time.anchor(), {"missed": missed} if missed else {})
-        batch.file.seal(seal)
-        self._shut_readings += batch.builder.readings
-        frame = self._frame(batch.identity, seal, batch.builder)
+        given = Seal(self._clock.now(), self._time.anchor(), {"missed": missed} if missed else {})
+        seal = batch.file.seal(given)
+        if seal is given:
+            self._missed.clear()
+        if not self._sealed:
+            self._moved_at = given.sealed_at
+        frame = self._frame(batch.identity, seal, batch.builder, self._clock.axis, self._resource)
         self._sealed.append(_Sealed(frame, _File(batch.file.path, batch.file.size), batch.builder.readings))
 
     async def _store(self) -> None:
-        """Give what is sealed to the buffer, in order; a frame that is on its way is not torn from the buffer."""
+        """Give what is sealed to the buffer, in order."""
         async with self._storing:
             while self._sealed:
-                batch, durable = self._sealed[0], None
-                with anyio.CancelScope(deadline=self._deadline, shield=True) as self._append:
-                    durable = await self._buffer.append(batch.frame)
+                batch = self._sealed[0]
+                if self._giving is None:
+                    # A task of its own: whoever waits here may stop waiting, and the frame is not torn from the buffer.
+                    self._way = anyio.CancelScope()
+                    self._giving = asyncio.ensure_future(self._give(batch.frame, self._way))
+                giving = self._giving
+                while not (await asyncio.wait([giving], timeout=_LOOK))[0]:
+                    self._light()
                 self._sealed.popleft()
-                if durable is None:
-                    # Not given twice: whether the buffer has it is found out when its file is read at the next start.
-                    self._lamps.light("sealer", "fail", f"the buffer did not answer; {batch.file.path} has the batch")
-                    continue
+                self._giving, self._moved_at = None, self._clock.now()
+                durable = giving.result()
                 self.batches += 1
                 self.bytes_sealed += len(batch.frame.payload)
                 self.readings_sealed += batch.readings
                 self._settle(batch.file, durable=durable)
+
+    async def _give(self, frame: Frame, way: anyio.CancelScope) -> bool:
+        with way:
+            return await self._buffer.append(frame)
+        return False
+
+    async def _leave(self) -> None:
+        """Seal what is open, and wait for the buffer no longer than leaving may take."""
+        try:
+            with anyio.move_on_after(self._options.leave_within, shield=True):
+                await self.flush()
+        finally:
+            if self._sealed:
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """Leave what is sealed to its files; the next start finds out whether the buffer has the first all the same."""
+        if self._way is not None:
+            self._way.cancel()  # a buffer may shield itself, and then goes on by itself
+        lost = sum(not batch.file.size for batch in self._sealed)
+        left = f"{len(self._sealed) - lost} batches stay in {self._folder}, {lost} were in memory only"
+        self._lamps.light("sealer", "fail", f"the buffer did not answer in time: {left}")
+        self._sealed.clear()
+        self._giving = None
 
     def _settle(self, file: _File, *, durable: bool) -> None:
         """Remove a batch's file, or keep it while only memory has the frame."""
@@ -281,8 +334,11 @@ class Sealer:
             self._lamps.light("sealer", "warn", f"{path} cannot be read: {error}")
             return False
         except Malformed as error:
-            self._lamps.light("sealer", "warn", f"{path} held nothing that can be read: {error}")
-            self._remove(path)
+            if error.code == "unsupported_version":  # a roll-back must not destroy it
+                self._lamps.light("sealer", "warn", f"{path} is of a later version and stays: {error}")
+            else:
+                self._lamps.light("sealer", "warn", f"{path} held nothing that can be read: {error}")
+                self._remove(path)
             return False
         if not opened.ticks:
             self._remove(path)
@@ -291,22 +347,33 @@ class Sealer:
         for tick in opened.ticks:
             builder.add(tick)
         # Without its seal a batch ends with its last tick: the same bytes again, should this start not come to its end.
-        seal = opened.seal or Seal(max(tick.at for tick in opened.ticks), None, {"recovered": True})
-        durable = await self._buffer.adopt(self._frame(opened.identity, seal, builder))
+        seal = opened.seal or unsealed(max(tick.at for tick in opened.ticks))
+        frame = self._frame(opened.identity, seal, builder, opened.axis, opened.resource)
+        durable = await self._buffer.adopt(frame)
         self._settle(_File(path, size), durable=durable)
         return True
 
-    def _frame(self, identity: Identity, seal: Seal, builder: BatchBuilder) -> Frame:
+    def _frame(
+        self, identity: Identity, seal: Seal, builder: BatchBuilder, axis: str, resource: Mapping[str, str]
+    ) -> Frame:
         payload = builder.pack(seal.anchor, seal.stat)
+        if len(payload) > _MOST_PAYLOAD:
+            # One tick of long texts that do not pack: the number goes out without readings, and says so.
+            self._lamps.light("sealer", "warn", f"a batch of {len(payload)} bytes packed is too large: it is left out")
+            stat = {**seal.stat, "too_large": builder.readings}
+            payload = BatchBuilder(axis, resource).pack(seal.anchor, stat)
         return Frame(KIND_OF_LANE[self._buffer.lane], identity, seal.sealed_at, payload)
 
     def _light(self) -> None:
-        failure = None if self._open is None else self._open.file.failure
-        if failure is not None:
+        if self.stalled(self._clock.now()):
+            self._lamps.light("sealer", "fail", f"sealed batches wait: the buffer took none for {self._patience:g} s")
+        elif self._open is not None and self._open.file.in_memory:
             cost = f"a crash would cost up to {self._options.every:g} s of readings"
-            self._lamps.light("sealer", "warn", f"the open batch is in memory only ({failure}): {cost}")
+            why = self._open.file.failure
+            self._lamps.light("sealer", "warn", f"the open batch is in memory only ({why}): {cost}")
         elif self._kept:
-            cost = f"a power cut would cost them, and {len(self._kept)} are kept over a crash"
+            covered = sum(file.size > 0 for file in self._kept)
+            cost = f"a power cut would cost them, and {covered} of {len(self._kept)} are kept over a crash"
             self._lamps.light("sealer", "warn", f"sealed batches are in memory only: {cost}")
         else:
             self._lamps.light("sealer", "ok")

@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from edge_agent.model.reading import Reading, Series, series_of
-from edge_agent.wire.track import EXACT, MOST_TICKS, fits, is_name, is_unicode, written
+from edge_agent.wire.track import EXACT, MOST_TICKS, fault_of, fits, is_name, is_unicode, written
 
 _RAW_BITS, _GAP_BITS = 56, 40
 """What a raw float and a gap are counted as, in bits that change."""
@@ -59,7 +59,7 @@ class Column:
         try:
             whole = round(value * scale)
         except (ValueError, OverflowError):  # what round() says of a NaN, and of an infinity
-            self._leave_out(_fault(value))
+            self._leave_out(fault_of(value))
             return
         if not -EXACT <= whole <= EXACT:
             self._leave_out("too_large")
@@ -77,7 +77,7 @@ class Column:
             self._leave_out("too_large")
             return
         if not math.isfinite(raw):
-            self._leave_out(_fault(raw))
+            self._leave_out(fault_of(raw))
             return
         self.cells.append(raw)
         self.bits += _RAW_BITS
@@ -176,12 +176,6 @@ class TrackBuilder:
             self.columns.append(column)
         rest = (reading.unit, dict(reading.attributes), reading.kind, reading.digits, reading.source)
         return _Place(reading.name, rest, column)
-
-
-def _fault(value: float) -> str:
-    if math.isnan(value):
-        return "nan"
-    return "infinite" if math.isinf(value) else "too_large"
 
 
 def _family_of(series: Series) -> tuple[object, ...]:

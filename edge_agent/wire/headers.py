@@ -1,19 +1,23 @@
-"""The headers of the native API, as text and as values.
+"""Headers and statuses, as text and as values: those of the native API, and what HTTP says of time and of waiting.
 
     Edge-Sent-At: <unix ms>
     Edge-Clock: <axis>=<axis ms>, ...                                 at most 8 axes
     Edge-Spool: <lane>:<epoch, 16 hex>:<next>:<a-b.c-d>, ...          at most 4096 bytes
     Edge-Hub-Time: <unix ms>;err=<ms>    or    <unix ms>;unsync
+    Date, Retry-After                                                 as HTTP has them (RFC 9110)
 
 Ranges in `Edge-Spool` are half open and rise without overlap; `-` stands for none. An epoch that is not in it is not
 spoken of: nothing follows from its absence. Epochs and numbers are below 2**63, times lie within 2**53 ms of their
-zero. The names below are lower case, as everywhere in `model.http`. What does not hold raises
-`Malformed("bad_header")`, whose field is the header's name.
+zero. The names below are lower case, as everywhere in `model.http`. What does not hold in a header of the native API
+raises `Malformed("bad_header")`, whose field is the header's name. `Date` and `Retry-After` are written by whoever
+stands in the way: what is wrong with them is None.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import NoReturn
 
 from edge_agent.model.failure import Malformed
@@ -24,17 +28,23 @@ CLOCK = "edge-clock"
 SPOOL = "edge-spool"
 HUB_TIME = "edge-hub-time"
 
+MOST_WAIT = 3600.0
+"""Seconds: no `Retry-After` is honoured for longer."""
+
 MOST_CLOCKS = 8
 MOST_SPOOL_BYTES = 4096
 
 _MOST_CLOCK_BYTES = 2048
 _AXIS = re.compile(r"[!-+\--~]{1,128}")  # printable ASCII without space and comma
 _TIME = re.compile(r"-?[0-9]{1,16}")
+_SECONDS = re.compile(r"[0-9]{1,9}")
 _HUB_TIME = re.compile(r"([0-9]{1,16});(?:err=([0-9]{1,16})|unsync)")
 _HOLDING = re.compile(
     r"([a-z]+):([0-9a-f]{16}):([0-9]{1,19}):(-|[0-9]{1,19}-[0-9]{1,19}(?:\.[0-9]{1,19}-[0-9]{1,19})*)"
 )
 _LANES: Mapping[str, LaneName] = {lane: lane for lane in LANES}
+_PASSING = frozenset({408, 425, 429})
+_SERVER_FAULTS = 500
 _TIMES = 2**53
 _NUMBERS = 2**63
 
@@ -119,6 +129,32 @@ def parse_hub_time(text: str) -> HubTime:
     if found is None:
         _refuse(HUB_TIME, "is <ms>;err=<ms> or <ms>;unsync")
     return HubTime(_time(HUB_TIME, found[1]), None if found[2] is None else _time(HUB_TIME, found[2]))
+
+
+def http_date(text: str) -> datetime | None:
+    """An instant from `Date` and its like, in UTC or as its zone says; None when it is none or names no zone."""
+    try:
+        date = parsedate_to_datetime(text)
+        date.timestamp()  # one that lies beside the calendar once its zone is taken off is none
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return None if date.tzinfo is None else date
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds from `Retry-After`, from 0 to an hour; a date is read against the same answer's own `Date`."""
+    written = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(written):
+        return min(float(written), MOST_WAIT)
+    until, stamped = http_date(written), http_date(headers.get("date", ""))
+    if until is None or stamped is None:
+        return None
+    return min(max((until - stamped).total_seconds(), 0.0), MOST_WAIT)
+
+
+def passes(status: int) -> bool:
+    """Whether an answer of this status says only that it does not work now: the same request may work later."""
+    return status in _PASSING or status >= _SERVER_FAULTS
 
 
 def _parts(text: str) -> Iterable[str]:

@@ -20,6 +20,7 @@ What a check lets pass has this shape to its last cell and stays within the limi
 not checked, nor whether two tracks of a batch hold the same series.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate
@@ -116,6 +117,13 @@ def is_unicode(text: str) -> bool:
 def written(text: str) -> str:
     """A free text as it can be written: cut to its bound, halves of surrogate pairs replaced."""
     return text[:MOST_TEXT].encode(errors="replace").decode()
+
+
+def fault_of(value: float) -> str:
+    """Why a value that is no finite number within the format has none."""
+    if math.isnan(value):
+        return "nan"
+    return "infinite" if math.isinf(value) else "too_large"
 
 
 def outline(track: Any, field: str) -> Outline:

@@ -16,6 +16,7 @@ from edge_agent.dialects.native import Options as NativeOptions
 from edge_agent.kit.chance import system_chance
 from edge_agent.kit.clock import SystemClock
 from edge_agent.kit.lamps import LampBoard
+from edge_agent.kit.offload import Threads
 from edge_agent.kit.scopes import running
 from edge_agent.link.keyfile import KeyFile
 from edge_agent.link.origin import Origin
@@ -82,11 +83,11 @@ async def _fill(folder: Path, frames: int) -> None:
 
 async def _drain(folder: Path, hub: HubProcess) -> _Drained:
     clock = SystemClock()
-    known = Timekeeper(clock)
+    known, threads = Timekeeper(clock), Threads()
     spool = open_spool(folder, _DEVICE)
     await spool.open()
     origin = Origin.parse(f"http://127.0.0.1:{hub.port}")
-    session = Session(LinkOptions(), origin, KeyFile(hub.key_files[_DEVICE]), clock, known)
+    session = Session(LinkOptions(), origin, KeyFile(hub.key_files[_DEVICE]), clock, known, threads)
     buffers = {lane: spool.lane(lane) for lane in LANES}
     dialect = OFFER.build(NativeOptions(), _DEVICE)
     lamps = LampBoard(clock, lambda _lamp: None)

@@ -3,8 +3,8 @@
 The real spool takes frames of the size that the agent sealed, each settled before the next one comes, as while the hub
 answers; what a frame holds does not matter to a disk. The spool's opening is not counted, each new segment is.
 
-A lower bound, and no stand-in for what a live agent writes: without pauses the file system's own pages (bitmaps, inodes)
-stay dirty and count once, while between real seals they are written back and count again.
+A lower bound, and no stand-in for what a live agent writes: without pauses the file system's own pages (bitmaps,
+inodes) stay dirty and count once, while between real seals they are written back and count again.
 """
 
 import asyncio

@@ -43,7 +43,7 @@ def test_later_sources_win_and_each_value_knows_where_it_came_from(
         ('[hub]\ndialect = "nativ"\n', 2, "hub.dialect", "did you mean `native`?"),
         ("[spool.telemetry]\nmax_bytes = -1\n", 2, "spool.telemetry.max_bytes", "at least"),
         ("[handlers.ecko]\n", 1, "handlers.ecko", "did you mean `echo`?"),
-        ('[trust.hub]\npublic = "short"\n', 2, "trust.hub.public", "pattern"),
+        ('[trust.hub]\npublic = "short"\n', 2, "trust.hub.public", "32 bytes in base64"),
     ],
 )
 def test_what_is_wrong_is_told_with_key_line_and_the_nearest_key(

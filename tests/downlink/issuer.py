@@ -50,11 +50,14 @@ class SetTime:
         self._clock = clock
         self.offset: int | None = NOW - 1_000_000
         self.error = 0
+        self.asked = 0
+        """How often the anchor was asked for."""
 
     def observe(self, answer: Answer) -> None:
         raise AssertionError(answer)
 
     def anchor(self) -> Anchor | None:
+        self.asked += 1
         if self.offset is None:
             return None
         return Anchor(self.offset - self.error, self.offset + self.error, self._clock.now())
@@ -138,6 +141,8 @@ class Device:
 
     async def broken(self, args: Text) -> Mapping[str, Any]:
         self.started.append(args)
+        if args.text == "surrogate":
+            raise ValueError("caf\udce9 " + "x" * 1000)
         if args.text == "device":
             raise DeviceError("no such sensor", hint="plug it in")
         return {"never": 1 // len(args.text)}

@@ -24,7 +24,7 @@ def born(disk: MemoryDisk, birth: int = NOW - DAY) -> MemoryDisk:
         ledger = Ledger(FOLDER, disk, InlineOffload())
         await ledger.open()
         await ledger.begin(birth, birth)
-        ledger.close()
+        await ledger.close()
 
     run(main())
     return disk
@@ -125,11 +125,52 @@ def test_nothing_is_judged_by_time_before_the_first_anchor() -> None:
             await anyio.sleep(100)
             assert not device.reports
             device.time.offset = NOW - 1_100_000
-            await anyio.sleep(2)
+            await anyio.sleep(6)
         assert device.ends() == [("old", "expired", "expired"), ("fresh", "done", None)]
 
     born_disk = born(MemoryDisk())
     run(main())
+
+
+def test_while_offline_nothing_is_looked_for_unless_something_waits() -> None:
+    def looks(disk: MemoryDisk, *words: Signed) -> int:
+        async def main() -> int:
+            device = Device(disk)
+            device.time.offset = None
+            async with running(device.dispatcher):
+                for word in words:
+                    await device.dispatcher.hear(word)
+                await anyio.sleep(3600)
+                before = device.time.asked
+                device.time.offset = NOW - 4_600_000
+                await device.dispatcher.hear(issue("last", issued_at=NOW))
+                await anyio.sleep(6)
+            assert ("last", "done", None) in device.ends()
+            return before
+
+        return run(main())
+
+    assert looks(born(MemoryDisk())) == 1
+    assert looks(born(MemoryDisk()), issue("waits")) == pytest.approx(720, abs=5)
+    assert looks(born(MemoryDisk(), NOW - 2 * DAY), issue("waits"), issue("too")) == pytest.approx(720, abs=5)
+
+
+def test_a_hub_that_is_years_ahead_for_a_while_locks_nobody_out_for_years() -> None:
+    async def life(disk: MemoryDisk, ahead: int, word: Signed) -> list[tuple[Any, Any, Any]]:
+        device = Device(disk)
+        device.time.offset = NOW - 1_000_000 + ahead
+        async with running(device.dispatcher):
+            await device.dispatcher.hear(word)
+            await anyio.sleep(1)
+        return device.ends()
+
+    disk = born(MemoryDisk())
+    later = NOW + 3000 * DAY
+    first = issue("mad", issued_at=later - DAY, not_before=later - DAY, expires_at=later + DAY)
+    assert run(life(disk, 3000 * DAY, first)) == [("mad", "done", None)]
+    second = issue("sane", expires_at=NOW + 3 * DAY)
+    assert run(life(disk, 0, second)) == [("sane", "done", None)]
+    assert run(life(disk, 0, first)) == [("mad", "done", None)], "told again, and not run again"
 
 
 def test_what_may_have_expired_has_expired_and_what_may_be_due_is_due() -> None:
@@ -174,6 +215,7 @@ def test_true_time_never_runs_back_over_a_restart() -> None:
     ("word", "code", "detail"),
     [
         (issue(type="break"), "handler_error", "ZeroDivisionError"),
+        (issue(type="break", args={"text": "surrogate"}), "handler_error", "ValueError: caf? xxx"),
         (issue(type="break", args={"text": "device"}), "device_error", "no such sensor plug it in"),
         (issue(type="hang"), "timeout", "60 s"),
         (issue(type="say"), "bad_result", "object"),

@@ -1,9 +1,11 @@
 """What the ledger still knows after wounds."""
 
+import asyncio
 import errno
 from collections.abc import Callable
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from edge_agent.downlink.ledger import MOST_ENTRIES, Entry, Ledger
@@ -34,12 +36,12 @@ def lived(*names: str) -> MemoryDisk:
     async def main() -> None:
         ledger = await opened(disk, BIRTH)
         await ledger.take(entry("base"), BIRTH)
-        ledger.close()
+        await ledger.close()
         ledger = await opened(disk, BIRTH)
         for name in names:
             await ledger.take(entry(name), BIRTH)
             await ledger.finish(Outcome(name, "done", result={"n": 1}))
-        ledger.close()
+        await ledger.close()
 
     run(main())
     return disk
@@ -48,7 +50,7 @@ def lived(*names: str) -> MemoryDisk:
 def reopened(disk: MemoryDisk, now: int = NOW) -> Ledger:
     async def main() -> Ledger:
         ledger = await opened(disk, now)
-        ledger.close()
+        await ledger.close()
         return ledger
 
     return run(main())
@@ -124,7 +126,7 @@ def test_a_floor_that_was_reached_holds_in_the_next_life() -> None:
         assert ledger.floor >= BIRTH
         await ledger.begin(BIRTH, BIRTH)
         await ledger.take(entry("x"), NOW + 5)
-        ledger.close()
+        await ledger.close()
 
     run(main())
     assert reopened(disk, BIRTH).floor == NOW + DAY // 2
@@ -143,7 +145,7 @@ def test_an_id_is_kept_until_it_expired_and_was_told() -> None:
         assert {kept.id for kept in ledger.entries()} == {"told", "untold", "running", "last"}
         await ledger.take(entry("later"), NOW + 1)
         assert {kept.id for kept in ledger.entries()} == {"untold", "running", "last", "later"}
-        ledger.close()
+        await ledger.close()
 
     run(main())
 
@@ -160,7 +162,7 @@ def test_a_long_life_keeps_its_files_small() -> None:
         assert len(ledger.entries()) < 10
         assert sum(len(disk.content(path)) for path in disk.paths(FOLDER)) < 400_000
         assert len(disk.paths(FOLDER)) <= 2
-        ledger.close()
+        await ledger.close()
 
     run(main())
 
@@ -170,7 +172,7 @@ def test_a_ledger_has_room_for_a_bounded_number_of_ids() -> None:
         ledger = await opened(MemoryDisk(), BIRTH)
         ledger._entries = {str(n): entry(str(n)) for n in range(MOST_ENTRIES)}
         assert ledger.full
-        ledger.close()
+        await ledger.close()
 
     run(main())
 
@@ -185,7 +187,7 @@ def test_after_a_failed_write_the_next_replaces_the_base_with_all_that_is_known(
         with pytest.raises(OSError, match="error"):
             await ledger.take(entry("b"), BIRTH)
         await ledger.take(entry("c"), BIRTH)
-        ledger.close()
+        await ledger.close()
         disk.crash()
         assert {kept.id for kept in (await opened(disk)).entries()} == {"base", "a", "c"}
 
@@ -198,6 +200,59 @@ def test_a_large_result_is_not_kept() -> None:
         await ledger.take(entry("a"), BIRTH)
         await ledger.finish(Outcome("a", "done", result={"text": "x" * 5000}))
         assert ledger.find("a") == replace(entry("a"), outcome=Outcome("a", "done"))
-        ledger.close()
+        await ledger.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_log_that_stays_behind_says_nothing_against_the_newer_base(*, damaged: bool) -> None:
+    async def main() -> None:
+        disk = MemoryDisk()
+        ledger = await opened(disk, BIRTH)
+        await ledger.take(entry("a"), BIRTH)
+        disk.fail("append", errno.EIO, where=".log")
+        with pytest.raises(OSError, match="error"):
+            await ledger.finish(Outcome("a", "done"))
+        disk.fail("unlink", errno.EIO, where=".log")
+        await ledger.tell("a")
+        await ledger.take(entry("b"), BIRTH)
+        await ledger.close()
+        assert [path.name for path in disk.paths(FOLDER)] == ["1.log", "2.log", "base"]
+        if damaged:
+            disk.plant(FOLDER / "1.log", b"junk\n")
+        ledger = await opened(disk)
+        assert ledger.find("a") == replace(entry("a"), outcome=Outcome("a", "done"), told=True)
+        assert ledger.find("b") == entry("b")
+        assert ledger.birth == BIRTH
+        await ledger.take(entry("c"), NOW)
+        await ledger.close()
+        assert {kept.id for kept in (await opened(disk)).entries()} == {"a", "b", "c"}
+
+    run(main())
+
+
+def test_closing_waits_for_the_call_that_still_runs_but_not_for_ever() -> None:
+    async def main() -> None:
+        disk, offload = MemoryDisk(), InlineOffload()
+        ledger = Ledger(FOLDER, disk, offload)
+        await ledger.open()
+        await ledger.begin(NOW, NOW)
+        loop = asyncio.get_running_loop()
+        for hung, waited in ((1.0, 1.0), (100.0, 2.0)):
+            began = loop.time()
+            offload.hang("ledger")
+            loop.call_later(hung, offload.free, "ledger")
+            with anyio.move_on_after(0):
+                await ledger.take(entry(f"a-{hung}"), NOW)
+            await ledger.close()
+            assert loop.time() - began == pytest.approx(waited, abs=0.1)
+            assert not offload.workers
+            await asyncio.sleep(200)
+            ledger = Ledger(FOLDER, disk, offload)
+            await ledger.open()
+            await ledger.begin(NOW, NOW)
+            assert ledger.find(f"a-{hung}") == entry(f"a-{hung}")
+        await ledger.close()
 
     run(main())

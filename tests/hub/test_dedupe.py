@@ -1,7 +1,6 @@
-"""Marks of numbers: ranges against plain sets, and the sum that always closes."""
+"""Marks of numbers: the sum that always closes."""
 
 import sqlite3
-from collections.abc import Set as AbstractSet
 
 import pytest
 from hypothesis import given
@@ -9,35 +8,10 @@ from hypothesis import strategies as st
 
 from edge_agent.hub.store import dedupe
 from edge_agent.hub.store.dedupe import Epoch, Epochs, every_epoch, save
-from edge_agent.hub.store.ranges import Ranges, difference, holds, total, union
 from edge_agent.model.frame import Holding
+from edge_agent.model.ranges import ranges_of
 
 NUMBERS = st.sets(st.integers(0, 40))
-
-
-def ranges(numbers: AbstractSet[int]) -> Ranges:
-    """The one form of a set."""
-    found: list[tuple[int, int]] = []
-    for number in sorted(numbers):
-        if found and found[-1][1] == number:
-            found[-1] = (found[-1][0], number + 1)
-        else:
-            found.append((number, number + 1))
-    return tuple(found)
-
-
-@given(NUMBERS, NUMBERS)
-def test_ranges_are_sets(one: set[int], other: set[int]) -> None:
-    mine, theirs = ranges(one), ranges(other)
-    assert union(mine, theirs) == ranges(one | other)
-    assert difference(mine, theirs) == ranges(one - other)
-    assert total(mine) == len(one)
-    assert [holds(mine, number) for number in range(42)] == [number in one for number in range(42)]
-
-
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40))))
-def test_ranges_in_any_order_and_overlapping_have_one_form(pairs: list[tuple[int, int]]) -> None:
-    assert union(pairs) == ranges({number for first, after in pairs for number in range(first, after)})
 
 
 @given(
@@ -53,19 +27,19 @@ def test_every_number_is_counted_once_whatever_was_claimed(
     epoch = Epoch("telemetry")
     for number in stored:
         epoch.store(number, 3)
-    epoch.thin(ranges(thinned))
+    epoch.thin(ranges_of(thinned))
     for reason, numbers in lost.items():
-        epoch.lose(ranges(numbers), reason)
+        epoch.lose(ranges_of(numbers), reason)
     claimed = [*stored, *thinned, *(number for numbers in lost.values() for number in numbers), *held]
     following = max(following, *(number + 1 for number in claimed), 0) if claimed else following
-    epoch.hold(Holding("telemetry", 1, following, ranges(held)))
+    epoch.hold(Holding("telemetry", 1, following, ranges_of(held)))
     found = epoch.sum()
     left = thinned - stored
     gone = set[int]().union(*lost.values()) - stored - thinned
     assert (found.next, found.stored, found.thinned) == (following, len(stored), len(left))
     assert sum(found.lost.values()) == len(gone)
     assert found.held == len(held - stored - thinned - gone)
-    assert found.missing == ranges(set(range(following)) - stored - thinned - gone - held)
+    assert found.missing == ranges_of(set(range(following)) - stored - thinned - gone - held)
     assert found.readings == 3 * len(stored)
 
 

@@ -1,7 +1,10 @@
 """The rim over loopback: bounds, slow callers, streams that end, ports that are taken."""
 
 import asyncio
+import logging
+import secrets
 import socket
+import struct
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -180,6 +183,70 @@ def test_a_header_that_is_too_much_or_nonsense_is_refused(head: bytes) -> None:
             assert await head_of(reader) in {0, 400}
 
     played(scene, header_timeout=0.2)
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    ["DELETE /measure", "TRACE /measure", "PUT /nowhere", "BREW /measure", "G@T /", "GET \xff", "tls\r\n"],
+)
+def test_a_method_that_is_not_taken_here_gets_a_problem(request_line: str) -> None:
+    async def scene(_place: Place, address: str) -> None:
+        async with wire(address) as (reader, writer):
+            writer.write(f"{request_line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".encode("latin-1"))
+            head, _, body = (await asyncio.wait_for(reader.read(), 5)).partition(b"\r\n\r\n")
+            assert b"content-type: application/problem+json" in head
+            assert b"edge-hub-time: " in head
+            assert orjson.loads(body)["status"] == int(head.split()[1]) in {400, 404, 405}
+
+    played(scene)
+
+
+def test_what_is_not_http_is_neither_quoted_nor_logged(caplog: pytest.LogCaptureFixture) -> None:
+    secret = secrets.token_hex(16)
+
+    async def scene(_place: Place, address: str) -> None:
+        async with wire(address) as (reader, writer):
+            writer.write(f"GET / HTTP/1.1\r\nhost: x\r\nx-api-key\x01: {secret}\r\n\r\n".encode())
+            reply = await asyncio.wait_for(reader.read(), 5)
+            assert reply.split()[1] == b"400"
+            assert secret.encode() not in reply
+
+    with caplog.at_level(logging.INFO):
+        logged = played(scene)
+    assert secret not in str(logged) + caplog.text
+    assert not [record for record in caplog.records if record.levelno > logging.INFO]
+
+
+@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize(
+    "begun",
+    [
+        b"POST /measure HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc",
+        b"POST /measure HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab",
+        b"GET /stream HTTP/1.1\r\nhost: x\r\n\r\n",
+        b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n",
+    ],
+)
+def test_a_caller_that_leaves_in_the_middle_leaves_no_trace(
+    begun: bytes, caplog: pytest.LogCaptureFixture, *, reset: bool
+) -> None:
+    async def scene(_place: Place, address: str) -> None:
+        async with wire(address) as (reader, writer):
+            writer.write(begun)
+            if begun.startswith(b"GET"):
+                await asyncio.wait_for(reader.readexactly(1), 5)
+            else:
+                await asyncio.sleep(0.02)  # the hub begins to wait for the body
+            if reset:
+                linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
+        await asyncio.sleep(0.05)
+
+    with caplog.at_level(logging.INFO):
+        logged = played(scene)
+    assert not caplog.records
+    assert not [line for line in logged if line["log_level"] != "debug"]
 
 
 def test_one_connection_too_many_is_told_to_come_back() -> None:

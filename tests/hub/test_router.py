@@ -124,6 +124,19 @@ def test_each_request_has_its_status_and_the_hubs_time(
         assert orjson.loads(reply.body)["status"] == status
 
 
+def test_a_path_that_is_named_whole_stands_before_one_with_a_name_in_it() -> None:
+    async def whole(_ask: Ask) -> Reply:
+        return Reply(200, b"whole")
+
+    async def scene() -> None:
+        routes = (Route("GET", "/a/{id}", ANYONE, echo, ""), Route("GET", "/a/b", ANYONE, whole, ""))
+        router = Router(routes, DEVICES, PEOPLE, SimClock(), 100, lambda _device: None, lambda _sight: None)
+        assert (await router.answer(Request("GET", "/a/b?c=1"), "")).body == b"whole"
+        assert orjson.loads((await router.answer(Request("GET", "/a/c?d=1"), "")).body)[2:] == [{"id": "c"}, {"d": "1"}]
+
+    run(scene())
+
+
 def test_a_refusal_names_the_code_the_field_and_the_way() -> None:
     found = orjson.loads(answer("GET", "/raise/malformed").body)
     assert (found["code"], found["field"], found["detail"]) == ("bad_batch", "rows[1]", "crooked")

@@ -185,6 +185,25 @@ asyncio.run(scene())
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
+def test_a_thread_that_could_not_start_is_asked_for_again() -> None:
+    program = """
+import asyncio, threading
+from edge_agent.kit.offload import Threads
+async def scene():
+    worker = Threads().worker("sensor")
+    threading.stack_size(1 << 44)
+    try:
+        await worker.run(int)
+        raise SystemExit("a thread with such a stack cannot be")
+    except RuntimeError:
+        pass
+    threading.stack_size(0)
+    assert await asyncio.wait_for(worker.run(int), 10) == 0
+asyncio.run(scene())
+"""
+    subprocess.run([sys.executable, "-c", program], timeout=30, check=True)
+
+
 def test_a_worker_of_another_offload_is_refused() -> None:
     with pytest.raises(TypeError):
         Threads().release(InlineOffload().worker("a"))

@@ -6,6 +6,7 @@ from typing import NoReturn
 import anyio
 import pytest
 
+from edge_agent.agent.deferred import Deferred
 from edge_agent.kit.scopes import running
 from tests.sim.loop import run
 
@@ -56,6 +57,18 @@ def test_tasks_are_named_after_their_parts() -> None:
     async def scene() -> None:
         async with running(Steady("a", [])):
             assert "steady" in {task.get_name() for task in asyncio.all_tasks()}
+
+    run(scene())
+
+
+def test_a_part_may_name_its_task() -> None:
+    class Named(Steady):
+        name = "sampler of cpu"
+
+    async def scene() -> None:
+        begun = anyio.Event()
+        async with running(Named("a", []), Deferred(Steady("b", []), begun)):
+            assert {"sampler of cpu", "steady"} <= {task.get_name() for task in asyncio.all_tasks()}
 
     run(scene())
 

@@ -4,11 +4,12 @@ import random
 import socket
 from pathlib import Path
 
+import orjson
 import pytest
 
 from edge_agent.kit.backoff import Backoff
 from edge_agent.kit.chance import system_chance
-from edge_agent.kit.lamps import LampBoard
+from edge_agent.kit.lamps import MOST_NOTE, LampBoard
 from edge_agent.kit.notify import Notifier
 from edge_agent.model.lamp import Lamp
 from tests.sim.clock import SimClock
@@ -69,6 +70,27 @@ def test_a_lamp_is_told_when_its_state_changes_not_its_note_and_when_it_is_born_
         board.remove("pusher")
         board.remove("pusher")
         assert [lamp.part for lamp in board.all()] == ["clock"]
+
+    run(scene())
+
+
+@pytest.mark.parametrize(
+    ("note", "kept"),
+    [
+        ("what answered is a/b\udcff", "what answered is a/b"),
+        ("two\r\n lines \x1b[31mred\x00", "two lines [31mred"),
+        ("größer 🚗", "größer 🚗"),
+        ("x" * 70_000, "x" * MOST_NOTE),
+    ],
+    ids=["half a character", "controls", "other alphabets", "too long"],
+)
+def test_words_from_outside_are_cleaned_and_cut_before_they_are_a_note(note: str, kept: str) -> None:
+    async def scene() -> None:
+        changes = list[Lamp]()
+        board = LampBoard(SimClock(start=0), changes.append)
+        board.light("stream", "fail", note)
+        assert board.all() == tuple(changes) == (Lamp("stream", "fail", 0, kept),)
+        assert orjson.loads(orjson.dumps(board.all()[0]))["note"] == kept
 
     run(scene())
 

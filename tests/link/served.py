@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
+from edge_agent.kit.offload import Threads
 from edge_agent.link.keyfile import GivenKey, Key
 from edge_agent.link.origin import Origin
 from edge_agent.link.session import Options, Session
 from edge_agent.link.timekeeper import Timekeeper
 from edge_agent.model.http import Request
+from edge_agent.model.ports import Offload
 from tests.sim.clock import SimClock
 
 GET = Request("GET", "/x")
@@ -23,7 +25,7 @@ Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 @asynccontextmanager
 async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """An HTTP server on a free port of loopback."""
-    runner = web.ServerRunner(web.Server(serve), shutdown_timeout=0.01)
+    runner = web.ServerRunner(web.Server(serve, handler_cancellation=True), shutdown_timeout=0.01)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
@@ -60,12 +62,18 @@ async def session(
     key: Key | None = None,
     url: str = "http://127.0.0.1:{port}/base",
     keeper: Timekeeper | None = None,
+    offload: Offload | None = None,
 ) -> AsyncIterator[Session]:
     """A session to that port."""
     clock = SimClock()
     origin = Origin.parse(url.format(port=port))
     made = Session(
-        options or Options(), origin, key or GivenKey(secrets.token_hex(8)), clock, keeper or Timekeeper(clock)
+        options or Options(),
+        origin,
+        key or GivenKey(secrets.token_hex(8)),
+        clock,
+        keeper or Timekeeper(clock),
+        offload or Threads(),
     )
     try:
         yield made

@@ -3,6 +3,7 @@
 import os
 import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -100,6 +101,19 @@ def test_a_key_that_was_made_private_counts_as_changed(tmp_path: Path) -> None:
         path.chmod(0o600)
     assert key.changed()
     assert key.read() == "abc"
+
+
+def test_what_is_checked_is_the_file_that_is_read(tmp_path: Path) -> None:
+    class Swapped(type(tmp_path)):  # type: ignore[misc]
+        """A name that stands for another file by the time it is opened."""
+
+        def open(self, *args: Any, **kwargs: Any) -> Any:
+            write(Path(self), "open to all", 0o644)
+            return super().open(*args, **kwargs)
+
+    write(tmp_path / "key", "abc")
+    with pytest.raises(DeviceError, match="mode 0644"):
+        KeyFile(Swapped(tmp_path / "key")).read()
 
 
 def test_a_file_that_is_gone_for_a_moment_is_no_news(tmp_path: Path) -> None:

@@ -74,6 +74,59 @@ def test_a_redirect_is_an_answer_and_the_key_stays_here() -> None:
     asyncio.run(scene())
 
 
+SECRET = secrets.token_hex(20)
+
+
+@pytest.mark.parametrize("status", [200, 401, 502])
+def test_a_key_that_is_echoed_comes_back_masked(status: int) -> None:
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        echo = request.headers["x-api-key"]
+        answer = web.StreamResponse(status=status, headers={"x-echo": f"key={echo}"})
+        await answer.prepare(request)
+        await answer.write(f"who is {echo[:9]}".encode())
+        await asyncio.sleep(0)
+        await answer.write(f"{echo[9:]}? again: {echo}.".encode())
+        return answer
+
+    async def scene() -> None:
+        async with serving(serve) as port, session(port, key=GivenKey(SECRET)) as link:
+            answer = await link.exchange(GET)
+            assert isinstance(answer, Answer)
+            assert (answer.headers["x-echo"], answer.body) == ("key=***", b"who is ***? again: ***.")
+            async with link.stream(GET) as stream:
+                assert not isinstance(stream, Unreachable)
+                assert SECRET not in str(stream.answer)
+                assert stream.answer.body == (b"" if status == 200 else answer.body)
+
+    asyncio.run(scene())
+
+
+def test_a_key_too_short_to_be_a_secret_does_not_spoil_answers() -> None:
+    async def serve(_request: web.BaseRequest) -> web.Response:
+        return web.Response(body=b'{"results":[]}')
+
+    async def scene() -> None:
+        async with serving(serve) as port, session(port, key=GivenKey("result")) as link:
+            answer = await link.exchange(GET)
+            assert isinstance(answer, Answer)
+            assert answer.body == b'{"results":[]}'
+
+    asyncio.run(scene())
+
+
+def test_a_damaged_date_is_an_answer_like_any_other() -> None:
+    async def serve(_request: web.BaseRequest) -> web.Response:
+        return await gone({"Date": f"Mon, {'9' * 20} Jan 2020 00:00:00 GMT"})
+
+    async def scene() -> None:
+        async with serving(serve) as port, session(port) as link:
+            assert isinstance(await link.exchange(GET), Answer)
+            async with link.stream(GET) as stream:
+                assert not isinstance(stream, Unreachable)
+
+    asyncio.run(scene())
+
+
 def test_cookies_are_not_kept() -> None:
     async def scene() -> None:
         seen: list[str | None] = []

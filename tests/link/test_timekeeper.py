@@ -57,6 +57,8 @@ def test_a_better_answer_narrows_and_a_worse_one_does_no_harm(keeper: Timekeeper
     [
         ({"date": DATE}, Anchor(TRUE - 1_000 - 1_040, TRUE + 2_000 - 1_000, 1_040)),
         ({"edge_hub_time": f"{TRUE};unsync", "date": DATE}, Anchor(TRUE - 1_000 - 1_040, TRUE + 1_000 - 1_000, 1_040)),
+        ({"date": "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT"}, None),
+        ({"date": "Mon, 31 Dec 9999 23:59:59 -9959"}, None),
         ({"edge_hub_time": f"{TRUE};err=5", "age": "0"}, None),
         ({"date": DATE, "age": "3"}, None),
         ({"edge_hub_time": "soon", "date": DATE}, None),

@@ -12,9 +12,9 @@ from edge_agent.model.buffers import Buffer
 from edge_agent.model.frame import KIND_OF_LANE, Frame, LaneName, Range
 from edge_agent.model.http import Answer
 from edge_agent.model.lamp import Lamp
+from edge_agent.model.ranges import union
 from edge_agent.spool.losses import losses_in
 from edge_agent.spool.options import MIB, Options, Quota
-from edge_agent.spool.ranges import merged
 from edge_agent.spool.spool import Spool
 from tests.sim.clock import SimClock
 from tests.sim.disk import MemoryDisk
@@ -48,12 +48,15 @@ class Site:
     device: str = DEVICE
     chance: random.Random = field(default_factory=lambda: random.Random(7))
     axis: str = "boot-1.0"
+    offload: InlineOffload = field(default_factory=InlineOffload)
+    lit: list[Lamp] = field(default_factory=list)
+    """Each lamp that changed its state, in order, over all lives."""
 
     def spool(self) -> tuple[Spool, LampBoard]:
         clock = SimClock(axis=self.axis)
-        lamps = LampBoard(clock, lambda _lamp: None)
-        offload = InlineOffload()
-        return Spool(self.options, FOLDER, self.device, self.disk, offload, clock, self.chance, lamps, NoTime()), lamps
+        lamps = LampBoard(clock, self.lit.append)
+        spool = Spool(self.options, FOLDER, self.device, self.disk, self.offload, clock, self.chance, lamps, NoTime())
+        return spool, lamps
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[tuple[Spool, LampBoard]]:
@@ -99,7 +102,7 @@ async def losses(spool: Spool) -> dict[tuple[str, int, str], tuple[Range, ...]]:
     for frame in await held(spool.lane("reports")):
         for loss in losses_in(frame):
             key = (loss.lane, loss.epoch, loss.reason)
-            found[key] = merged((*found.get(key, ()), *loss.ranges))
+            found[key] = union((*found.get(key, ()), *loss.ranges))
     return found
 
 

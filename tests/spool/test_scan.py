@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_agent.model.frame import Frame, FrameKind, Identity
-from edge_agent.spool.ranges import Ranges, contains, count, merged, minus, ranges_of
+from edge_agent.model.ranges import Ranges
 from edge_agent.spool.scan import scan
 from edge_agent.wire.frame import HEADER_SIZE, encode
 
@@ -123,15 +123,3 @@ def test_each_damaged_byte_costs_at_most_one_frame_and_what_is_lost_is_named(wou
     assert sorted([place.seq for place in seen.places] + [n for pair in seen.lost for n in range(*pair)]) == list(
         range(10)
     )
-
-
-SETS = st.sets(st.integers(0, 30))
-
-
-@given(SETS, SETS)
-def test_ranges_are_sets(one: set[int], other: set[int]) -> None:
-    left, right = ranges_of(one), ranges_of(other)
-    assert count(left) == len(one)
-    assert merged((*left, *right)) == ranges_of(one | other)
-    assert minus(left, right) == ranges_of(one - other)
-    assert all(contains(left, number) == (number in one) for number in range(32))

@@ -101,6 +101,60 @@ def test_each_lane_lets_go_of_what_was_named_and_keeps_the_rest() -> None:
     playing(play)
 
 
+class Unread(MemoryLane):
+    """A lane whose disk fails to read while `failing`; its buffer takes what it holds for readable all the same."""
+
+    failing = True
+    asked = 0
+
+    async def oldest(self, most_bytes: int, most_frames: int) -> Sequence[Frame]:
+        self.asked += 1
+        return [] if self.failing else await super().oldest(most_bytes, most_frames)
+
+    async def newest(self) -> Frame | None:
+        return None
+
+
+def test_what_cannot_be_read_is_waited_for_and_is_no_fault_of_the_hub() -> None:
+    async def play(scene: Scene) -> None:
+        lane = Unread("telemetry", 300)
+        scene.lanes["telemetry"] = lane
+        frame = lane.put()
+        async with running(scene.pusher):
+            await scene.clock.sleep(600)
+            assert scene.pusher.progress.waiting == "what is held cannot be read"
+            assert scene.lamps.all() == ()
+            assert lane.asked <= 600 / 1.0 + 1, "no hot loop, also where the buffer takes it for readable"
+            report = scene.lanes["reports"].put()
+            await scene.clock.sleep(1.1)
+            assert scene.link.pushes == [[report]], "the other lanes go on"
+            assert (scene.lamp.state, scene.lamp.note) == ("ok", "")
+            lane.failing = False
+            await scene.clock.sleep(60)
+        assert scene.link.pushes == [[report], [frame]]
+
+    playing(play)
+
+
+def test_what_cannot_be_read_is_tried_again_though_nothing_new_comes() -> None:
+    class Asleep(Unread):
+        async def filled(self) -> None:
+            await anyio.sleep_forever()
+
+    async def play(scene: Scene) -> None:
+        lane = Asleep("telemetry", 300)
+        scene.lanes["telemetry"] = lane
+        lane.put()
+        async with running(scene.pusher):
+            await scene.clock.sleep(600)
+            assert lane.asked <= 11
+            lane.failing = False
+            await scene.clock.sleep(61)
+        assert not lane.held
+
+    playing(play)
+
+
 def test_draining_ends_when_all_is_settled() -> None:
     async def play(scene: Scene) -> None:
         for _ in range(20):

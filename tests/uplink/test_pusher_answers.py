@@ -129,7 +129,6 @@ def test_too_large_is_halved_and_remembered() -> None:
         async with running(scene.pusher):
             await scene.clock.sleep(10)
             assert not scene.telemetry.held
-            assert scene.pusher.progress.limit == 750
             for _ in range(20):
                 scene.telemetry.put(b"x" * 56)
             before = len(scene.link.pushes)
@@ -137,6 +136,31 @@ def test_too_large_is_halved_and_remembered() -> None:
         assert [len(frames) for frames in scene.link.pushes[before:]] == [1, 7, 7, 5]
 
     playing(play)
+
+
+def test_a_limit_grows_again_when_what_stood_in_the_way_is_gone() -> None:
+    async def play(scene: Scene) -> None:
+        def narrow(request: Request, frames: Sequence[Frame]) -> Answer:
+            return answered(413) if len(request.body) > 1_000 else storing(request, frames)
+
+        scene.link.respond = narrow
+        async with running(scene.pusher):
+            for _ in range(64):
+                scene.telemetry.put(b"x" * 56)  # 100 bytes a frame
+            await scene.clock.sleep(60)
+            scene.link.respond = storing
+            before = len(scene.link.pushes)
+            for _ in range(1_200):
+                scene.telemetry.put(b"x" * 56)
+            await scene.clock.sleep(60)
+            assert not scene.telemetry.held
+        sizes = [len(frames) for frames in scene.link.pushes[before:] if len(frames) > 1]
+        assert sizes[0] == 7
+        assert max(sizes) == 30, "750 bytes, 1500, and 3000 at most"
+        assert sizes[:-1] == sorted(sizes[:-1])
+        assert sizes.count(7) >= 20
+
+    playing(play, options=Options(most_bytes=3_000))
 
 
 def test_a_limit_that_the_hub_names_is_kept_to() -> None:
@@ -150,7 +174,6 @@ def test_a_limit_that_the_hub_names_is_kept_to() -> None:
         scene.link.respond = narrow
         async with running(scene.pusher):
             await scene.clock.sleep(10)
-        assert scene.pusher.progress.limit == 450
         assert [len(frames) for frames in scene.link.pushes] == [1, 9, 4, 4, 1]
 
     playing(play)

@@ -34,6 +34,64 @@ def holdings(draw: st.DrawFn) -> Holding:
     return Holding(draw(st.sampled_from(LANES)), draw(st.integers(0, 2**63 - 1)), following, ranges)
 
 
+DATE = "Fri, 20 Nov 2026 08:42:35 GMT"
+NO_DATES = [
+    "",
+    "soon",
+    "Fri, 20 Nov 2026 08:42:35 -0000",
+    "Fri, 20 Nov 2026 08:42:35",
+    "Mon, 99999999999999999999 Jan 2020 00:00:00 GMT",
+    "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+    "Mon, 01 Jan 2020 00:00:00 +99999999999999999999",
+    "Mon, 01 Jan 2020 99999999999999999999:00:00 GMT",
+    "Mon, 31 Dec 9999 23:59:59 -9959",
+    "\udcff",
+    "x" * 8000,
+]
+
+
+def test_a_date_is_an_instant() -> None:
+    date = headers.http_date(DATE)
+    assert date is not None
+    assert date.timestamp() == 1_795_164_155
+
+
+@pytest.mark.parametrize("text", NO_DATES)
+def test_a_damaged_date_is_none_and_so_is_the_wait_that_it_says(text: str) -> None:
+    assert headers.http_date(text) is None
+    assert headers.retry_after({"retry-after": text, "date": DATE}) is None
+    assert headers.retry_after({"retry-after": DATE, "date": text}) is None
+
+
+@given(st.text(max_size=60) | st.from_regex(r"\A[MF][a-z]{2}, \d{1,9} Jan \d{1,9} \d{1,9}:\d\d:\d\d [+-]?\d{1,9}\Z"))
+@steady
+def test_no_text_makes_a_date_raise(text: str) -> None:
+    headers.retry_after({"retry-after": text, "date": DATE})
+
+
+@pytest.mark.parametrize(
+    ("given_headers", "seconds"),
+    [
+        ({"retry-after": "Fri, 20 Nov 2026 08:43:05 GMT", "date": DATE}, 30.0),
+        ({"retry-after": "Fri, 20 Nov 2026 07:42:35 GMT", "date": DATE}, 0.0),
+        ({"retry-after": "Sat, 21 Nov 2026 08:42:35 GMT", "date": DATE}, 3600.0),
+        ({"retry-after": " 7 "}, 7.0),
+        ({"retry-after": "99999"}, 3600.0),
+        ({"retry-after": DATE}, None),
+        ({"retry-after": "-5"}, None),
+        ({"retry-after": "7.5"}, None),
+        ({"retry-after": "٣"}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after_is_read_against_the_same_answer(given_headers: dict[str, str], seconds: float | None) -> None:
+    assert headers.retry_after(given_headers) == seconds
+
+
+def test_some_statuses_pass() -> None:
+    assert [status for status in range(100, 505) if headers.passes(status)] == [408, 425, 429, *range(500, 505)]
+
+
 def test_sent_at_comes_back() -> None:
     assert headers.parse_sent_at(headers.format_sent_at(1_700_000_000_123)) == 1_700_000_000_123
 

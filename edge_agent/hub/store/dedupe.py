@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from edge_agent.hub.store.ranges import Ranges, difference, holds, total, union
 from edge_agent.model.frame import Holding, LaneName, Range
+from edge_agent.model.ranges import Ranges, difference, holds, total, union
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS epoch (

@@ -1,9 +1,11 @@
-"""Sets of numbers as ranges: half open, rising, apart and never empty, so that each set has one form.
+"""Sets of sequence numbers as ranges: half open, rising, apart and never empty, so that each set has one form.
 
-A device's numbers come nearly in order, so a set is a few ranges however long it lives; an adversary with a device's
-key can make its own sets long, and nobody else's.
+`((0, 3), (5, 6))` holds 0, 1, 2 and 5. A device's numbers come nearly in order, so a set is a few ranges however long
+it lives; an adversary with a device's key can make its own sets long, and nobody else's. Values, never changed in
+place, so that one thread may look at them while another works out the next.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from edge_agent.model.frame import Range
@@ -13,15 +15,20 @@ Ranges = tuple[Range, ...]
 
 def union(*sets: Iterable[Range]) -> Ranges:
     """Every number that is in one of these ranges, which may overlap and stand in any order."""
-    merged: list[Range] = []
+    joined: list[Range] = []
     for first, after in sorted(pair for one in sets for pair in one):
         if after <= first:
             continue
-        if merged and first <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], after))
+        if joined and first <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(joined[-1][1], after))
         else:
-            merged.append((first, after))
-    return tuple(merged)
+            joined.append((first, after))
+    return tuple(joined)
+
+
+def ranges_of(numbers: Iterable[int]) -> Ranges:
+    """The set of these numbers."""
+    return union((number, number + 1) for number in numbers)
 
 
 def difference(whole: Ranges, taken: Ranges) -> Ranges:
@@ -49,11 +56,5 @@ def total(ranges: Ranges) -> int:
 
 def holds(ranges: Ranges, number: int) -> bool:
     """Whether a number is in the set; the search is by halves, since sets may be long."""
-    low, high = 0, len(ranges)
-    while low < high:
-        middle = (low + high) // 2
-        if ranges[middle][1] <= number:
-            low = middle + 1
-        else:
-            high = middle
-    return low < len(ranges) and ranges[low][0] <= number
+    found = bisect_right(ranges, number, key=lambda pair: pair[0]) - 1
+    return found >= 0 and number < ranges[found][1]
