@@ -1,18 +1,20 @@
 """Readings that other programs leave in a folder of `*.prom` files, as node_exporter's textfile collector takes them.
 
 A file is in the Prometheus text format and is replaced whole by its writer. It is parsed when it changed, and gives its
-readings at each read while it is fresh. One that is stale, broken or unreadable costs its own readings only: they are
-absent, with a reason that names the file and, if one is to blame, the line. Each file has a reading of its own,
-`agent.textfile.samples`, so that one which never was good shows too. A file that is gone takes its series along.
+readings at each read while it is fresh. One that is stale, broken or unreadable costs its own readings only, whose
+reason names the file and, if one is to blame, the line. Each file has a reading `agent.textfile.samples`, so that one
+which never was good shows too. A file that is gone takes its series along. Only regular files and links to them are
+read, no further than a byte past `most_bytes`, whatever size is claimed.
 
 Names and labels stay; the unit follows from the name's ending. Counters, and the buckets, counts and sums of histograms
-and summaries, are counters; the rest are gauges. A file that repeats a series of an earlier one (by file name) is
-refused. Age is judged by the machine's own `/proc/stat` and `/proc/uptime`; where they cannot be read nothing is stale.
+and summaries, are counters; the rest are gauges. What repeats a series of an earlier file (by name) is refused. Age is
+judged by the machine's own `/proc/stat` and `/proc/uptime`; where they cannot be read nothing is stale.
 
-Not handled: time stamps in a file (a reading has the time at which it is read), exemplars, OpenMetrics.
+Not handled: time stamps in a file (a reading has its own), exemplars, OpenMetrics, names that are no printable text.
 """
 
 import re
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -27,8 +29,8 @@ _UNITS = {
     "joules": "J", "hertz": "Hz", "meters": "m", "grams": "g", "rpm": "{revolution}/min",
 }  # fmt: skip
 _BOOT = re.compile(rb"^btime (\d+)$", re.MULTILINE)
-_COUNTED = {"counter": ("",), "histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum")}
-"""By type, the endings of the samples that count up."""
+_COUNTED_ENDINGS = {"counter": ("",), "histogram": ("_bucket", "_count", "_sum"), "summary": ("_count", "_sum")}
+_Key = tuple[str, frozenset[tuple[str, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,6 @@ class Options:
     folder: str = ""
     stale: Seconds = 300.0
     most_bytes: Bytes = 1024 * 1024
-
-
-_Key = tuple[str, frozenset[tuple[str, str]]]
 
 
 @dataclass(slots=True)
@@ -72,7 +71,7 @@ class Textfile:
         except OSError as error:
             yield Reading("agent.textfile.samples", None, "{sample}", source=source, reason=absence(error))
             names = list(self._files)
-        self._files = {name: self._files.get(name, _File()) for name in names}
+        self._files = {name: self._files.get(name, _File()) for name in names if name.isprintable()}
         now, seen = self._now(), set[_Key]()
         for name, file in self._files.items():
             reason = self._refresh(name, file, now)
@@ -91,15 +90,14 @@ class Textfile:
 
     def _refresh(self, name: str, file: _File, now: float | None) -> str | None:
         """Parse a file if it changed; why its readings are not to be believed, or None when they are."""
-        text = HostFile(self._host, f"{self._place}/{name}")
         try:
             found = (self._host.root / self._place / name).stat()
-            if found.st_size > self._options.most_bytes:
-                return f"{name}: too large"
+            if not stat.S_ISREG(found.st_mode):
+                return f"{name}: not a regular file"
             stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
             if stamp != file.stamp:
-                file.broken = _parse(name, text, file)
-                file.stamp = stamp
+                text = HostFile(self._host, f"{self._place}/{name}")
+                file.broken, file.stamp = _parse(name, text, file, self._options.most_bytes), stamp
         except OSError as error:
             return f"{name}: {absence(error)}"
         if file.broken is None and now is not None and now - found.st_mtime > self._options.stale:
@@ -115,15 +113,17 @@ class Textfile:
             return None
 
 
-def _parse(name: str, text: HostFile, file: _File) -> str | None:
+def _parse(name: str, text: HostFile, file: _File, most: int) -> str | None:
     """Put the readings of a text into `file`; what is wrong with it, or None."""
+    if len(content := text.read_head(most + 1)) > most:
+        return f"{name}: too large"
     try:
-        lines = text.read().decode()
+        lines = content.decode()
     except UnicodeDecodeError:
         return f"{name}: not UTF-8"
     if not _is_whole(lines):
-        number = next((number for number, line in enumerate(lines.split("\n"), 1) if not _is_whole(line)), 1)
-        return f"{name}:{number}: malformed"
+        at = (number for number, line in enumerate(lines.split("\n"), 1) if not _is_whole(line))
+        return f"{name}:{next(at, 1)}: malformed"
     file.readings = {
         (reading.name, frozenset(reading.attributes.items())): reading for reading in _readings(lines, text.source)
     }
@@ -142,7 +142,7 @@ def _readings(text: str, source: str) -> Iterator[Reading]:
 
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            kind: Kind = "counter" if sample.name.endswith(_COUNTED.get(family.type, ())) else "gauge"
+            kind: Kind = "counter" if sample.name.endswith(_COUNTED_ENDINGS.get(family.type, ())) else "gauge"
             unit = _UNITS.get(sample.name.removesuffix("_total").rpartition("_")[2], "1")
             yield Reading(sample.name, sample.value, unit, sample.labels, kind, None, source)
 

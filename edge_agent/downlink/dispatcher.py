@@ -5,7 +5,8 @@
             limit, records the outcome, reports it
 
 Before the first anchor nothing is judged by time: what was heard waits. That an anchor came is seen with the next word,
-or by looking every few seconds while something waits for it (a word, an untold end, the ledger's birth).
+or by looking: every second until the ledger has its birth, since what is issued before that is refused, every five
+seconds while a word or an untold end waits, and not at all while nothing does.
 
 The ledger's floor follows the hub's time at most one day past what this device knows by itself: its wall clock, or the
 last floor and the time since this life began. So a hub whose clock is years ahead locks nobody out for years. A device
@@ -37,6 +38,7 @@ import orjson
 
 from edge_agent.downlink.admission import Ability, Admitted, Gate, TrustedKey, ended, refused, stale
 from edge_agent.downlink.ledger import Entry, Ledger
+from edge_agent.model.anchor import Anchor
 from edge_agent.model.buffers import Reports
 from edge_agent.model.failure import EdgeError, Malformed
 from edge_agent.model.lamp import Lamps
@@ -49,6 +51,7 @@ __all__ = ["Ability", "Dispatcher", "Options", "TrustedKey"]
 LAMP = "instructions"
 
 _LOOK = 5.0
+_LOOK_UNBORN = 1.0
 _DAY_MS = 86_400_000
 _UNVERIFIED_EVERY_MS = 3_600_000
 _REPEAT_EVERY_MS = 600_000
@@ -88,7 +91,8 @@ class Dispatcher:
         self._lamps = lamps
         self._begun = False
         self._heard = asyncio.Event()
-        self._own_time = (0, 0)
+        self._since = 0
+        self._floor = 0
         self._early: deque[Admitted] = deque()
         self._queue: asyncio.Queue[Admitted] = asyncio.Queue()
         self._in_hand: dict[str, str] = {}
@@ -123,6 +127,7 @@ class Dispatcher:
 
     async def run(self) -> NoReturn:
         """Open the ledger, tell what an earlier life left untold, then run what is heard."""
+        self._since = self._clock.now()
         await self._ledger.open()
         try:
             await self._begin()
@@ -134,10 +139,11 @@ class Dispatcher:
             await self._ledger.close()
 
     async def _begin(self) -> None:
-        earliest, latest = await self._bounds()
-        self._own_time = (self._ledger.floor or earliest, self._clock.now())
+        anchor = await self._anchor()
+        self._floor = self._ledger.floor or self._since + anchor.widened(self._since).lo
+        earliest, _latest = await self._bounds()
         try:
-            await self._ledger.begin(self._past(earliest), latest)
+            await self._ledger.begin(self._past(earliest), self._since + anchor.widened(self._since).hi)
             self._lamps.light(LAMP, "ok")
         except OSError as error:
             self._unwritable(error)
@@ -151,22 +157,25 @@ class Dispatcher:
         self._begun = True
 
     async def _bounds(self) -> tuple[int, int]:
-        """Between what two times (Unix ms) true time surely lies; waits for the first anchor."""
-        while (anchor := self._time.anchor()) is None:
-            waits = bool(self._early) or self._ledger.unsettled
-            self._lamps.light(LAMP, "ok", "waits for true time" if waits else "")
-            self._heard.clear()
-            with anyio.move_on_after(_LOOK if waits else None):
-                await self._heard.wait()
-        now = self._clock.now()
+        """Between what two times (Unix ms) true time surely lies."""
+        anchor, now, floor = await self._anchor(), self._clock.now(), self._ledger.floor
         bounds = anchor.widened(now)
-        floor = self._ledger.floor
         return max(now + bounds.lo, floor), max(now + bounds.hi, floor)
+
+    async def _anchor(self) -> Anchor:
+        """What is known about true time; waits for the first anchor."""
+        while (anchor := self._time.anchor()) is None:
+            waits = bool(self._early) or self._ledger.untold
+            again = _LOOK_UNBORN if not self._ledger.born else _LOOK if waits else None
+            self._lamps.light(LAMP, "ok", "" if again is None else "waits for true time")
+            self._heard.clear()
+            with anyio.move_on_after(again):
+                await self._heard.wait()
+        return anchor
 
     def _past(self, earliest: int) -> int:
         """What is surely past (Unix ms), though the hub be years ahead."""
-        floor, since = self._own_time
-        return min(earliest, max(self._clock.wall(), floor + self._clock.now() - since) + _DAY_MS)
+        return min(earliest, max(self._clock.wall(), self._floor + self._clock.now() - self._since) + _DAY_MS)
 
     async def _judge(self, found: Admitted) -> None:
         """Queue it, or answer why not."""

@@ -12,8 +12,8 @@ Invariants
       was told.
     - The floor is a time that is surely past; it rises only, so true time never runs back over a restart.
     - What was issued before `birth` is not known here. A first start, a missing base, and any damage but a torn last
-      line of a log (which was never synced, so nothing ran for it) give a new birth at true time now. What
-      could be read still counts.
+      line of a log (which was never synced, so nothing ran for it) give a new birth: the true time at which this life
+      began, since what is issued later no earlier life can have run. What could be read still counts.
     - After a failed write the file is not used again: the next write replaces the base, with all that is known.
 
 It does not notice a log that was cut at the end of a line by somebody else, nor a whole folder put back from a copy.
@@ -88,9 +88,14 @@ class Ledger:
         return len(self._entries) >= MOST_ENTRIES
 
     @property
-    def unsettled(self) -> bool:
-        """Something here waits for true time: a birth, or an end that was not told."""
-        return not self._sound or any(not entry.told for entry in self._entries.values())
+    def born(self) -> bool:
+        """What is on disk was whole, and has a birth."""
+        return self._sound
+
+    @property
+    def untold(self) -> bool:
+        """There is an entry whose end the hub was not told yet."""
+        return any(not entry.told for entry in self._entries.values())
 
     def find(self, instruction: str) -> Entry | None:
         """The entry of an id that was taken and is still kept."""
@@ -105,13 +110,13 @@ class Ledger:
         self._worker = self._offload.worker("ledger")
         await self._worker.run(self._load)
 
-    async def begin(self, earliest: int, latest: int) -> None:
-        """Settle the birth, forget what expired; true time (Unix ms) surely lies between the two.
+    async def begin(self, earliest: int, began: int) -> None:
+        """Settle the birth, forget what expired. Unix ms: what is surely past, and when this life had surely begun.
 
         OSError when this could not be written: the ledger stands in memory, and `take` tries again.
         """
         if not self._sound or self._birth is None:
-            self._birth = max(latest, self._floor, self._birth or 0)
+            self._birth = max(began, self._floor, self._birth or 0)
         self._advance(earliest)
         self._stale = self._stale or bool(self._logs) or not self._sound
         if self._stale:

@@ -71,9 +71,10 @@ class Intake:
         if skewed is not None:
             return skewed
         clocks = headers.parse_clocks(given.get(headers.CLOCK, ""))
-        inventory = headers.parse_inventory(given.get(headers.SPOOL, ""))
+        held = given.get(headers.SPOOL, "")
+        inventory, whole = headers.parse_inventory(held), headers.names_all(held)
         parcels = await self._opener.open(ask.request)
-        brought = deposit.Deposit(device, parcels, inventory, clocks, ask.received_at)
+        brought = deposit.Deposit(device, parcels, inventory, whole, clocks, ask.received_at)
         receipt = await self._store.enter(self._depositor, brought)
         for parcel in receipt.fresh:
             self._stored(device, parcel)

@@ -4,15 +4,24 @@ The files of `/proc` and `/sys` are made anew at each opening and are small, so 
 descriptor outlives it, and a sensor that was unplugged and came back is found again. `source` is the path as the
 machine itself knows it, so that a recorded tree gives the same readings as the machine it was recorded on.
 
-Not handled: files that never end, and reads that hang (whoever calls this from a worker has a time limit).
+Whatever a name leads to, a read ends: opening and reading never wait (a pipe is empty, or EAGAIN), and what never ends
+is cut off. `read` is called for many files a second and does not ask what they are; `read_head` is for files that
+others put there, and takes regular ones only.
+
+Not handled: devices and mounts whose driver hangs (whoever calls this from a worker has a time limit).
 """
 
 import errno
 import os
+import stat
 
 from edge_agent.model.ports import Host
 
+MOST = 4 * 1024 * 1024
+"""Bytes of the largest file that is read whole."""
+
 _CHUNK = 64 * 1024
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 
 
 class HostFile:
@@ -25,17 +34,35 @@ class HostFile:
         self.source = f"/{name}"
 
     def read(self) -> bytes:
-        """All of it, or OSError."""
-        descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        """All of it, or OSError; EFBIG beyond `MOST` bytes."""
+        descriptor = os.open(self._path, _FLAGS)
         try:
-            chunk = os.read(descriptor, _CHUNK)
-            chunks = [chunk]
-            while chunk:
-                chunk = os.read(descriptor, _CHUNK)
-                chunks.append(chunk)
+            content = _read(descriptor, MOST + 1)
         finally:
             os.close(descriptor)
-        return b"".join(chunks)
+        if len(content) > MOST:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        return content
+
+    def read_head(self, most: int) -> bytes:
+        """The first `most` bytes, or fewer where it has no more; OSError, EINVAL when it is not a regular file."""
+        descriptor = os.open(self._path, _FLAGS)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "not a regular file")
+            return _read(descriptor, most)
+        finally:
+            os.close(descriptor)
+
+
+def _read(descriptor: int, most: int) -> bytes:
+    chunk = os.read(descriptor, min(most, _CHUNK))
+    chunks, left = [chunk], most - len(chunk)
+    while chunk and left:
+        chunk = os.read(descriptor, min(left, _CHUNK))
+        chunks.append(chunk)
+        left -= len(chunk)
+    return b"".join(chunks)
 
 
 def absence(error: OSError) -> str:

@@ -8,14 +8,17 @@ labels; where two become one, their values are joined by `;`.
     edge_agent_lamp{part="stream"} 0      the lamps: 0 ok, 1 warn, 2 fail
 
 It shows what was sampled and never reads anew. Readings without a value are left out, and so are ticks older than five
-minutes: a number that nobody measured lately is not a number. Where two series would meet under one name and
-one set of labels, the first stands. The library is imported at the first scrape.
+minutes: a number that nobody measured lately is not a number. One name is one family, of one kind and one unit: where
+another reading would come under it as something else, or two series would meet under one set of labels, the
+first stands. What the agent measures comes before what programs here posted, and names that begin with
+`edge_agent_` are the agent's own, so that no program can speak in its place. The library is imported at the first scrape.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from edge_agent.local.intake import COLLECTOR
 from edge_agent.model.lamp import Lamp
 from edge_agent.model.reading import Reading, Tick
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 FRESH_MS = 300_000
 
+_OWN = "edge_agent_"
 _LEVEL = {"ok": 0, "warn": 1, "fail": 2}
 _WORDS = {
     "d": "days",
@@ -77,7 +81,8 @@ def labels_of(attributes: Mapping[str, str]) -> dict[str, str]:
     labels: dict[str, str] = {}
     for name, value in sorted(attributes.items()):
         label = _plain(name)
-        labels[label] = f"{labels[label]};{value}" if label in labels else value
+        text = value.encode(errors="replace").decode()  # names of files may hold bytes that are no text
+        labels[label] = f"{labels[label]};{text}" if label in labels else text
     return labels
 
 
@@ -107,14 +112,17 @@ def _families(
     )
 
     families: dict[str, GaugeMetricFamily | CounterMetricFamily] = {}
-    seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
-    for tick in ticks:
-        if now - tick.at > FRESH_MS:
-            continue
+    meanings: dict[str, tuple[str, str]] = {}
+    seen: set[tuple[str, frozenset[tuple[str, str]]]] = set()
+    fresh = [tick for tick in ticks if now - tick.at <= FRESH_MS]
+    for tick in sorted(fresh, key=lambda tick: tick.collector == COLLECTOR):
         for reading in tick.readings:
             name, labels = metric_name(reading), labels_of(reading.attributes)
-            key = (name, tuple(labels.items()))
-            if reading.value is None or key in seen:
+            key = (name, frozenset(labels.items()))
+            if reading.value is None or key in seen or name.startswith(_OWN):
+                continue
+            meaning = (reading.kind, reading.unit)
+            if meanings.setdefault(name, meaning) != meaning:
                 continue
             seen.add(key)
             if name not in families:

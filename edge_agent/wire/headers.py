@@ -6,9 +6,9 @@
     Edge-Hub-Time: <unix ms>;err=<ms>    or    <unix ms>;unsync
     Date, Retry-After                                                 as HTTP has them (RFC 9110)
 
-Ranges in `Edge-Spool` are half open and rise without overlap; `-` stands for none. An epoch that is not in it is not
-spoken of: nothing follows from its absence. Epochs and numbers are below 2**63, times lie within 2**53 ms of their
-zero. The names below are lower case, as everywhere in `model.http`. What does not hold in a header of the native API
+Ranges in `Edge-Spool` are half open and rise without overlap; `-` stands for none. An epoch that is not in it is held
+no more, unless a last part `*` says that some did not fit. Epochs and numbers are below 2**63, times lie within 2**53
+ms of their zero. The names below are lower case, as everywhere in `model.http`. What does not hold in a header of the native API
 raises `Malformed("bad_header")`, whose field is the header's name. `Date` and `Retry-After` are written by whoever
 stands in the way: what is wrong with them is None.
 """
@@ -33,6 +33,7 @@ MOST_WAIT = 3600.0
 
 MOST_CLOCKS = 8
 MOST_SPOOL_BYTES = 4096
+_MORE = "*"
 
 _MOST_CLOCK_BYTES = 2048
 _AXIS = re.compile(r"[!-+\--~]{1,128}")  # printable ASCII without space and comma
@@ -91,7 +92,8 @@ def format_inventory(holdings: Sequence[Holding]) -> str:
     """`Edge-Spool` from an inventory whose epochs stand oldest first within each lane.
 
     What would pass 4096 bytes is left out, whole epochs, from the oldest of each lane on: the newest epoch of every
-    lane is the last to go.
+    lane is the last to go. A last part `*` says that some are left out; without it, an epoch that is not named here is
+    held no more, whatever an earlier inventory said.
     """
     ages: dict[LaneName, int] = {}
     aged: list[tuple[int, int]] = []
@@ -99,23 +101,32 @@ def format_inventory(holdings: Sequence[Holding]) -> str:
         age = ages[holdings[index].lane] = ages.get(holdings[index].lane, -1) + 1
         aged.append((age, index))
     kept: dict[int, str] = {}
-    room = MOST_SPOOL_BYTES + 1  # the last part has no comma after it
+    room = MOST_SPOOL_BYTES - 1  # the last part has no comma after it, and there is room for the mark
     for _, index in sorted(aged):
         written = _written(holdings[index])
         if len(written) < room:
             room -= len(written) + 1
             kept[index] = written
-    return ",".join(kept[index] for index in sorted(kept))
+    parts = [kept[index] for index in sorted(kept)]
+    return ",".join(parts if len(parts) == len(holdings) else [*parts, _MORE])
 
 
 def parse_inventory(text: str) -> tuple[Holding, ...]:
-    """The inventory from `Edge-Spool`, each epoch of a lane once."""
+    """The inventory from `Edge-Spool`, each epoch of a lane once; `names_all` tells whether it is the whole of it."""
     if len(text) > MOST_SPOOL_BYTES:
         _refuse(SPOOL, f"is longer than {MOST_SPOOL_BYTES} bytes")
-    holdings = tuple(_holding(part) for part in _parts(text))
+    parts = list(_parts(text))
+    if parts and parts[-1] == _MORE:
+        parts = parts[:-1]
+    holdings = tuple(map(_holding, parts))
     if len({(holding.lane, holding.epoch) for holding in holdings}) < len(holdings):
         _refuse(SPOOL, "names an epoch twice")
     return holdings
+
+
+def names_all(text: str) -> bool:
+    """Whether an `Edge-Spool` names every epoch that the device holds something of. None at all says nothing."""
+    return bool(text.strip()) and not text.rstrip().endswith(_MORE)
 
 
 def format_hub_time(time: HubTime) -> str:

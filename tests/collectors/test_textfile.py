@@ -123,3 +123,34 @@ def test_a_file_that_is_gone_takes_its_series_along(tmp_path: Path) -> None:
     list(collector.collect())
     (tmp_path / "prom/car.prom").unlink()
     assert list(collector.collect()) == []
+
+
+def test_what_is_no_regular_file_is_not_opened_and_links_to_files_are(tmp_path: Path) -> None:
+    write(tmp_path, "car.prom", CAR)
+    prom = tmp_path / "prom"
+    (prom / "folder.prom").mkdir()
+    os.mkfifo(prom / "pipe.prom")
+    (prom / "endless.prom").symlink_to("/dev/zero")
+    (prom / "lost.prom").symlink_to("nowhere")
+    (prom / "speed.prom").symlink_to(tmp_path / "speed")
+    (tmp_path / "speed").write_text("speed 2\n")
+    shown = table(build(OFFER, tmp_path, folder="/prom").collect())
+    for name in ("endless.prom", "folder.prom", "pipe.prom"):
+        assert shown[f"agent.textfile.samples {name}"] == f"{name}: not a regular file"
+    assert shown["agent.textfile.samples lost.prom"] == "lost.prom: missing"
+    assert (shown["speed"], shown["jobs_total"]) == (2, 7)
+
+
+@pytest.mark.parametrize("claims_nothing", ["/proc/self/environ", "/proc/self/maps"])
+def test_a_file_is_cut_off_whatever_size_it_claims(tmp_path: Path, claims_nothing: str) -> None:
+    write(tmp_path, "x.prom", "")
+    (tmp_path / "prom/x.prom").unlink()
+    (tmp_path / "prom/x.prom").symlink_to(claims_nothing)
+    shown = table(build(OFFER, tmp_path, folder="/prom", most_bytes=3).collect())
+    assert shown == {"agent.textfile.samples x.prom": "x.prom: too large"}
+
+
+def test_a_file_whose_name_is_no_text_is_left_alone(tmp_path: Path) -> None:
+    write(tmp_path, "a.prom", "a 1\n")
+    Path(os.fsdecode(os.fsencode(tmp_path / "prom") + b"/\xff.prom")).write_text("b 1\n")
+    assert table(build(OFFER, tmp_path, folder="/prom").collect()) == {"agent.textfile.samples a.prom": 1, "a": 1}

@@ -152,7 +152,23 @@ def test_while_offline_nothing_is_looked_for_unless_something_waits() -> None:
 
     assert looks(born(MemoryDisk())) == 1
     assert looks(born(MemoryDisk()), issue("waits")) == pytest.approx(720, abs=5)
-    assert looks(born(MemoryDisk(), NOW - 2 * DAY), issue("waits"), issue("too")) == pytest.approx(720, abs=5)
+    assert looks(MemoryDisk()) == pytest.approx(3600, abs=5)
+
+
+def test_what_is_issued_after_a_first_start_runs_though_true_time_is_learnt_later() -> None:
+    async def main() -> None:
+        device = Device(MemoryDisk())
+        device.time.offset = None
+        async with running(device.dispatcher):
+            await anyio.sleep(2)
+            await device.dispatcher.hear(issue("before", issued_at=NOW - 1))
+            await device.dispatcher.hear(issue("after", issued_at=NOW + 1000))
+            await anyio.sleep(60)
+            device.time.offset = NOW - 1_000_000
+            await anyio.sleep(6)
+        assert device.ends() == [("before", "refused", "issued_before_birth"), ("after", "done", None)]
+
+    run(main())
 
 
 def test_a_hub_that_is_years_ahead_for_a_while_locks_nobody_out_for_years() -> None:

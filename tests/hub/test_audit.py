@@ -114,3 +114,21 @@ def test_losses_that_were_stored_after_all_and_repeats_close_the_sum(seed: int) 
             assert sum(found["lost"].values()) == len(lost - stored)
 
     run(scene())
+
+
+def test_what_a_whole_inventory_names_no_more_is_missing_not_held_for_ever() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            await at.results(frame(EPOCH, 0, ONE), extra=inventory(3, (1, 3)))
+            other = {"edge-spool": format_inventory([Holding("telemetry", 0x99, 1, ((0, 1),))])}
+            await at.results(frame(0x99, 0, ONE), extra={"edge-spool": other["edge-spool"] + ",*"})
+            (first, _) = (await answer(at.auditor.audit, device="car-3"))["epochs"]
+            assert (first["held"], first["missing"]) == (2, 0), "a cut inventory lets go of nothing"
+            await at.results(frame(0x99, 0, ONE))
+            (first, _) = (await answer(at.auditor.audit, device="car-3"))["epochs"]
+            assert (first["held"], first["missing"]) == (2, 0), "no inventory says nothing"
+            await at.results(frame(0x99, 0, ONE), extra=other)
+            (first, _) = (await answer(at.auditor.audit, device="car-3"))["epochs"]
+            assert (first["held"], first["missing"], first["stored"]) == (0, 2, 1)
+
+    run(scene())

@@ -1,6 +1,11 @@
 """Readings as Prometheus text."""
 
+from collections import Counter
+
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from edge_agent.local.exposition import labels_of, metric_name, render
 from edge_agent.model.lamp import Lamp
@@ -67,3 +72,86 @@ def test_the_text_shows_fresh_numbers_once_and_the_lamps() -> None:
         "# TYPE edge_agent_lamp gauge",
         'edge_agent_lamp{part="spool"} 1.0',
     ]
+
+
+def lines_of(*ticks: Tick) -> list[str]:
+    _, text = render(ticks, [Lamp("spool", "ok", 0)], 1_000_000)
+    return [line for line in text.decode().split("\n") if line and not line.startswith("# HELP")]
+
+
+LAMPS = ["# TYPE edge_agent_lamp gauge", 'edge_agent_lamp{part="spool"} 0.0']
+
+
+@pytest.mark.parametrize("name", ["edge_agent_lamp", "edge.agent.lamp", "edge_agent.anything"])
+@pytest.mark.parametrize("kind", ["gauge", "counter"])
+def test_no_reading_speaks_in_the_place_of_the_agent(name: str, kind: Kind) -> None:
+    assert lines_of(Tick("local", 1_000_000, (Reading(name, 2, "", {"part": "hub"}, kind),))) == LAMPS
+
+
+@pytest.mark.parametrize(
+    "other", [Reading("x_watts_total", 2, ""), Reading("x_watts", 2, "1", {}, "counter"), Reading("x_total", 2, "W")]
+)
+def test_under_one_name_the_first_kind_and_unit_stands(other: Reading) -> None:
+    counted = Reading("x", 1, "W", {}, "counter")
+    labelled = other._replace(attributes={"a": "b"})
+    shown = lines_of(Tick("power", 1_000_000, (counted, other, labelled)))
+    assert shown[:2] == ["# TYPE x_watts_total counter", "x_watts_total 1.0"]
+    assert sum("x_watts_total" in line for line in shown) == 2
+
+
+def test_what_the_agent_measures_stands_before_what_a_program_posted() -> None:
+    posted = Tick("local", 1_000_000, (Reading("hw_power_watts", 99, ""),))
+    measured = Tick("power", 1_000_000, (Reading("hw.power", 4, "W"),))
+    assert lines_of(posted, measured) == ["# TYPE hw_power_watts gauge", "hw_power_watts 4.0", *LAMPS]
+
+
+def test_labels_in_another_order_are_the_same_labels() -> None:
+    one, two = {"a-z": "2", "a.b": "1"}, {"a_b": "1", "a_z": "2"}
+    shown = lines_of(Tick("local", 1_000_000, (Reading("x", 1, "", one), Reading("x", 2, "", two))))
+    assert shown == ["# TYPE x gauge", 'x{a_b="1",a_z="2"} 1.0', *LAMPS]
+
+
+def test_bytes_that_are_no_text_do_not_break_the_text() -> None:
+    assert 'x{file="?.prom"} 1.0' in lines_of(Tick("t", 1_000_000, (Reading("x", 1, "", {"file": "\udcff.prom"}),)))
+
+
+NAMES = st.sampled_from(
+    ["x", "x_total", "x.total", "x_ratio", "x_watts", "x_watts_total", "x_created", "x_bucket", "x.count", "_total", "total"]
+) | st.text("aZ9_.-:é ", max_size=4)
+UNITS = st.sampled_from(["", "1", "W", "W/s", "{x}", "{x}/s", "/", "!"]) | st.text("aZ9_/{}%!", max_size=4)
+ATTRIBUTES = st.dictionaries(
+    st.sampled_from(["a.b", "a_b", "a-b", "le", "__name__"]) | st.text("aZ9_.", max_size=3),
+    st.text(max_size=3) | st.sampled_from(['"', "\\", "\n", "#", "}", "\udcff", " # "]),
+    max_size=3,
+)
+READINGS = st.lists(
+    st.builds(
+        Reading,
+        NAMES,
+        st.none() | st.floats() | st.integers(-(2**60), 2**60),
+        UNITS,
+        ATTRIBUTES,
+        st.sampled_from(["gauge", "counter"]),
+    ),
+    max_size=8,
+)
+
+
+@given(READINGS, READINGS)
+@example([Reading("edge_agent_lamp", 1, "")], [])
+@example([Reading("x", 1, "", kind="counter"), Reading("x_total", 1, "")], [Reading("x", 1, "")])
+def test_whatever_is_offered_the_text_stays_well_formed(measured: list[Reading], posted: list[Reading]) -> None:
+    _, text = render(
+        [Tick("power", 1_000_000, tuple(measured)), Tick("local", 1_000_000, tuple(posted))],
+        [Lamp("spool", "ok", 0)],
+        1_000_000,
+    )
+    lines = text.decode().split("\n")
+    typed = [line.split(" ")[2] for line in lines if line.startswith("# TYPE ")]
+    assert max(Counter(typed).values()) == 1
+    families = list(text_string_to_metric_families(text.decode()))
+    assert [f"{family.name}{'_total' * (family.type == 'counter')}" for family in families] == typed
+    samples = [sample for family in families for sample in family.samples]
+    assert len({(sample.name, frozenset(sample.labels.items())) for sample in samples}) == len(samples)
+    assert len(samples) == sum(not line.startswith("#") for line in lines if line)
+    assert [(sample.labels, sample.value) for sample in families[-1].samples] == [({"part": "spool"}, 0.0)]

@@ -104,7 +104,8 @@ def test_no_storm_doubles_or_loses_anything(seed: int) -> None:
             audit = await one.audit()
             for epoch in audit["epochs"]:
                 assert (epoch["held"], epoch["lost"]) == (0, {}), epoch
-            assert sum(epoch["missing"] for epoch in audit["epochs"]) <= storm.crashed, "what was not sealed"
+            # A power cut may take two numbers: the open batch's, and that of one on its way to the disk.
+            assert sum(epoch["missing"] for epoch in audit["epochs"]) <= 2 * storm.crashed, "what was not sealed"
             cost = storm.killed * SERIES + storm.crashed * SERIES * UNSEALED
             assert storm.taken - cost <= audit["readings"] <= storm.taken
 

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import anyio
+
 from edge_agent.kit.lamps import LampBoard
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.buffers import Depth
@@ -16,11 +18,12 @@ from edge_agent.model.verdict import Settlement
 
 @dataclass
 class PlainBuffer:
-    """`model.buffers.Buffer` as a list. While `gate` is not set, appends do not return."""
+    """`model.buffers.Buffer` as a list. While `gate` is not set, appends do not return, shielded if so told."""
 
     epoch: int = 7
     lane: LaneName = "telemetry"
     durable: bool = True
+    shielded: bool = False
     frames: list[Frame] = field(default_factory=list)
     drawn: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -33,7 +36,8 @@ class PlainBuffer:
         return Identity(self.epoch, self.drawn - 1)
 
     async def append(self, frame: Frame) -> bool:
-        await self.gate.wait()
+        with anyio.CancelScope(shield=self.shielded):
+            await self.gate.wait()
         assert frame.identity not in {kept.identity for kept in self.frames}, "a frame is appended once"
         self.frames.append(frame)
         return self.durable

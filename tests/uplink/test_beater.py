@@ -19,11 +19,12 @@ from tests.uplink.plain import PlainTime, board, note, state
 
 
 class Door:
-    """A link and a dialect in one: notes when what was shown, and answers with a status, or not at all."""
+    """A link and a dialect in one: notes when what was shown and sent, and answers with a status, or not at all."""
 
     def __init__(self, clock: SimClock) -> None:
         self._clock = clock
         self.shown: list[tuple[int, list[tuple[str, int]]]] = []
+        self.sent: list[tuple[int, list[tuple[str, int]]]] = []
         self.status: int | None = 204
         self.silent = False
         self.takes = True
@@ -40,6 +41,7 @@ class Door:
 
     async def exchange(self, request: Request) -> Answer | Unreachable:
         assert request.path == "/live"
+        self.sent.append(self.shown[-1])
         with self._alone():
             await asyncio.sleep(3600 if self.silent else 0.05)
         if self.status is None:
@@ -162,6 +164,21 @@ def test_a_request_that_is_not_answered_is_given_up_and_not_repeated() -> None:
 
 def test_live_views_pause_when_their_budget_is_spent_and_heartbeats_do_not() -> None:
     async def scene() -> None:
+        it = Scene(every=10, budget=1)
+        async with running(it.beater):
+            for _ in range(10):
+                it.beater.watch(60)
+                await asyncio.sleep(10)
+                assert note(it.lamps, "live").startswith("live views pause")
+        sent = [(at, ticks) for at, ticks in it.door.sent if at >= 1_001_000]
+        assert 9 <= len(sent) <= 10
+        assert not any(ticks for _at, ticks in sent)
+
+    run(scene())
+
+
+def test_live_views_go_on_when_they_are_within_their_budget_again() -> None:
+    async def scene() -> None:
         it = Scene(every=10, budget=1000)
         async with running(it.beater):
             it.beater.watch(60)
@@ -169,6 +186,19 @@ def test_live_views_pause_when_their_budget_is_spent_and_heartbeats_do_not() -> 
             assert note(it.lamps, "live").startswith("live views pause")
             it.door.weight = 1
             await asyncio.sleep(2)
+            assert state(it.lamps, "live") == "ok"
+
+    run(scene())
+
+
+def test_a_pause_is_over_when_nobody_looks_any_more() -> None:
+    async def scene() -> None:
+        it = Scene(every=10, budget=1)
+        async with running(it.beater):
+            it.beater.watch(5)
+            await asyncio.sleep(4)
+            assert state(it.lamps, "live") == "warn"
+            await asyncio.sleep(10)
             assert state(it.lamps, "live") == "ok"
 
     run(scene())

@@ -5,6 +5,7 @@ import math
 import zlib
 from pathlib import Path
 
+import orjson
 import pytest
 
 from edge_agent.model.anchor import Anchor
@@ -74,9 +75,12 @@ def test_every_cut_leaves_the_ticks_before_it() -> None:
     whole = written(TICKS)
     head = whole.index(b"\n")
     kept = []
-    for end in range(head, len(whole) + 1):
+    for end in range(head + 1, len(whole) + 1):
         opened = read(whole[:end])
+        lines = whole[: whole[:end].rindex(b"\n")].split(b"\n")
+        assert len(opened.ticks) == sum(b'{"tick"' in line for line in lines), "a line stands once its end does"
         assert opened.ticks == TICKS[: len(opened.ticks)]
+        assert opened.damaged == (not whole[:end].endswith(b"\n"))
         kept.append(len(opened.ticks))
     assert kept == sorted(kept)
     assert set(kept) == set(range(len(TICKS) + 1))
@@ -93,10 +97,71 @@ def test_every_damaged_byte_costs_only_lines_that_need_it() -> None:
         assert opened.damaged
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", b"00000000 {}\n", b"not this\n", b'\xff\xfe "open"\n'])
+@pytest.mark.parametrize("content", [b"", b"\n", b"00000000 {}\n", b"not this\n", b'\xff\xfe "open"\n', b"00000000 \n"])
 def test_a_file_without_its_first_line_is_refused(content: bytes) -> None:
     with pytest.raises(Malformed, match="first line"):
         read(content)
+
+
+def sound(said: object) -> bytes:
+    """A line whose CRC holds, whatever it says."""
+    body = orjson.dumps(said)
+    return b"%08x %b\n" % (zlib.crc32(body), body)
+
+
+HEAD = {"open": 1, "epoch": "00000000000000ff", "seq": 1, "axis": "axis.1", "resource": {}}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [],
+        {"open": 1},
+        HEAD | {"epoch": "zz"},
+        HEAD | {"epoch": "f" * 16},
+        HEAD | {"epoch": 7},
+        HEAD | {"seq": "1"},
+        HEAD | {"seq": -1},
+        HEAD | {"axis": None},
+        HEAD | {"resource": []},
+        HEAD | {"resource": {"a": 1}},
+    ],
+)
+def test_a_first_line_that_somebody_else_wrote_is_refused(odd: object) -> None:
+    with pytest.raises(Malformed, match="first line"):
+        read(sound(odd))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [1],
+        {},
+        {"series": 1},
+        {"series": 1, "is": [1, 2]},
+        {"series": 1, "is": ["n", {"a": []}, "1", "gauge", 0, ""]},
+        {"series": 1, "is": ["n", [], "1", "gauge", 0, ""]},
+        {"series": 1, "is": ["n", {}, "1", "gauge", "0", ""]},
+        {"series": [], "is": ["n", {}, "1", "gauge", 0, ""]},
+        {"layout": 1, "collector": [], "of": [0]},
+        {"layout": 1, "collector": "car", "of": 7},
+        {"tick": 0, "at": "1", "values": [1]},
+        {"tick": 0, "at": 1, "values": ["1"]},
+        {"tick": 0, "at": 1, "values": [1, 2]},
+        {"tick": 0, "at": 1, "values": [None], "why": [7]},
+        {"tick": 0, "at": 1, "values": [None], "why": [[0, 7]]},
+        {"tick": 0, "at": 2**63, "values": [1]},
+        {"seal": 2**63, "anchor": None, "stat": {}},
+        {"seal": 1, "anchor": [1], "stat": {}},
+        {"seal": 1, "anchor": 1, "stat": {}},
+        {"seal": 1, "anchor": None, "stat": []},
+    ],
+)
+def test_a_line_that_somebody_else_wrote_is_dropped(odd: object) -> None:
+    before, after = tick(1, 2), tick(2, 3)
+    whole = written([before]) + sound(odd)
+    opened = read(whole + sound({"tick": 0, "at": 2, "values": [3]}))
+    assert opened == Opened(IDENTITY, "axis.1", {"device.id": "car-3"}, [before, after], damaged=1)
 
 
 def test_a_later_version_is_refused_by_name() -> None:
@@ -123,10 +188,27 @@ def test_after_a_failure_nothing_more_is_written(call: str, at: int) -> None:
     disk.make_folder(FOLDER)
     disk.fail(call, errno.ENOSPC, at)
     batch = OpenBatch(disk, FOLDER, IDENTITY, "axis.1", {})
-    for at_ms in (1, 2, 3):
-        batch.append(tick(at_ms, 2))
-    batch.seal(Seal(4, None, {}))
+    seal = Seal(4, None, {})
+    went_on = [batch.append(tick(at_ms, 2)) for at_ms in (1, 2, 3)]
     assert isinstance(batch.failure, OSError)
     assert batch.failure.errno == errno.ENOSPC
-    if at == 2:
-        assert read(disk.content(batch.path)).ticks == [tick(1, 2)]
+    if at == 1:
+        assert went_on == [True, True, True]
+        assert batch.in_memory
+        assert batch.seal(seal) is seal
+        assert not any(disk.content(path) for path in disk.paths(FOLDER))
+    else:
+        assert went_on == [True, False, False]
+        assert not batch.in_memory
+        assert batch.seal(seal) == Seal(1, None, {"recovered": True})
+        assert read(disk.content(batch.path)) == Opened(IDENTITY, "axis.1", {}, [tick(1, 2)])
+
+
+def test_a_file_that_cannot_take_its_seal_says_the_seal_of_one_without() -> None:
+    disk = MemoryDisk()
+    disk.make_folder(FOLDER)
+    batch = OpenBatch(disk, FOLDER, IDENTITY, "axis.1", {})
+    assert batch.append(tick(1, 2))
+    disk.fail("append", errno.ENOSPC)
+    assert batch.seal(Seal(4, None, {})) == Seal(1, None, {"recovered": True})
+    assert read(disk.content(batch.path)).seal is None

@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -40,13 +41,18 @@ def steady(call: int) -> Iterator[Reading]:
 class Scene:
     """A sampler and what it gave. The axis starts 200 ms before a whole second."""
 
-    def __init__(self, *schedules: Schedule, most: float = 0.0) -> None:
+    def __init__(self, *schedules: Schedule, most: float = 0.0, since: Mapping[str, int] | None = None) -> None:
         self.clock = SimClock(start=1_000_800)
         self.offload = InlineOffload(random.Random(1), most)
         self.lamps = board(self.clock)
         self.ticks: list[Tick] = []
         self.missed: list[Missed] = []
-        self.sampler = Sampler(schedules, self.clock, self.offload, self.lamps, self.ticks.append, self.missed.append)
+        self.sampler = self.turn(*schedules, since=since)
+
+    def turn(self, *schedules: Schedule, since: Mapping[str, int] | None = None) -> Sampler:
+        """A sampler of other schedules that gives to the same lists."""
+        take, miss = self.ticks.append, self.missed.append
+        return Sampler(schedules, self.clock, self.offload, self.lamps, take, miss, since)
 
     def ats(self, collector: str = "a") -> list[int]:
         return [tick.at for tick in self.ticks if tick.collector == collector]
@@ -95,7 +101,7 @@ def test_a_stall_is_counted_and_never_followed_by_a_burst() -> None:
         async with running(it.sampler):
             await asyncio.sleep(1)
             it.clock.suspend(7.2)
-            await asyncio.sleep(2)
+            await asyncio.sleep(1.9)
         assert it.missed == [Missed("a", 7, "stalled"), Missed("b", 7, "stalled")]
         assert it.ats() == [1_001_000, 1_009_200, 1_010_000]
 
@@ -205,6 +211,121 @@ def test_a_reason_that_is_no_text_is_noticed_later_too() -> None:
             await asyncio.sleep(2)
         assert len(it.ticks) == 1
         assert it.missed == [Missed("a", 1, "failed")]
+
+    run(scene())
+
+
+@pytest.mark.parametrize("end", [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError(), GeneratorExit()])
+def test_a_collector_that_would_end_the_agent_counts_as_a_failure(end: BaseException) -> None:
+    def ending(_call: int) -> Iterator[Reading]:
+        raise end
+
+    async def scene() -> None:
+        it = Scene(schedule(Plain(ending)), schedule(Plain(steady), "b"))
+        async with running(it.sampler):
+            await asyncio.sleep(2)
+            assert type(end).__name__ in note(it.lamps, "collector.a")
+        assert it.missed == [Missed("a", 1, "failed")] * 2
+        assert len(it.ats("b")) == 2
+
+    run(scene())
+
+
+@pytest.mark.parametrize(
+    ("given", "value", "reason"),
+    [
+        (2**63 - 1, 2**63 - 1, None),
+        (2**63, float(2**63), None),
+        (-(2**70), -float(2**70), None),
+        (10**400, None, "too_large"),
+        (-(10**400), None, "too_large"),
+        (Fraction(10**400), None, "too_large"),
+    ],
+)
+def test_a_number_that_json_cannot_hold_becomes_one_that_it_can(
+    given: Any, value: float | None, reason: str | None
+) -> None:
+    async def scene() -> None:
+        it = Scene(schedule(Plain(lambda call: [Reading("n", given if call > 1 else 0, "1", SIDE)])))
+        async with running(it.sampler):
+            await asyncio.sleep(2.5)
+        assert it.ticks[1].readings == (Reading("n", value, "1", SIDE, reason=reason),)
+        assert type(it.ticks[1].readings[0].value) is type(value)
+        assert it.missed == []
+
+    run(scene())
+
+
+# Samplers that take over from one another.
+
+
+def accounted(it: Scene, collector: str = "a") -> int:
+    """Beats that gave a tick or were counted."""
+    return len(it.ats(collector)) + sum(missed.beats for missed in it.missed if missed.collector == collector)
+
+
+@pytest.mark.parametrize(("gap", "lost"), [(0.0, 0), (0.4, 0), (0.6, 0), (5.0, 4), (5.4, 5), (5.9, 5)])
+def test_beats_between_two_samplers_are_counted(gap: float, lost: int) -> None:
+    """What is asked at once stands for the last beat in between; when there was none it is one more."""
+
+    async def scene() -> None:
+        it = Scene(schedule(Plain(steady)), schedule(Plain(steady), "gone"))
+        async with running(it.sampler):
+            await asyncio.sleep(3.7)
+        await asyncio.sleep(gap)
+        turned = it.turn(schedule(Plain(steady)), schedule(Plain(steady), "new"), since=it.sampler.counted)
+        async with running(turned):
+            await asyncio.sleep(10)
+        until = it.clock.now() // 1000 - 1000
+        assert it.missed == ([Missed("a", lost, "stalled")] if lost else [])
+        assert accounted(it) == until + (gap == 0)
+
+    run(scene())
+
+
+def test_beats_between_two_samplers_are_counted_on_the_new_grid() -> None:
+    async def scene() -> None:
+        it = Scene(schedule(Plain(steady)))
+        async with running(it.sampler):
+            await asyncio.sleep(3.7)
+        await asyncio.sleep(60)
+        async with running(it.turn(schedule(Plain(steady), interval=10), since=it.sampler.counted)):
+            await asyncio.sleep(5)
+        assert it.missed == [Missed("a", 5, "stalled")]
+
+    run(scene())
+
+
+@pytest.mark.parametrize("gap", [0.05, 0.3, 2.95, 3.3])
+def test_a_beat_that_was_at_work_when_its_sampler_was_left_is_accounted_for(gap: float) -> None:
+    async def scene() -> None:
+        it = Scene(schedule(Plain(steady)))
+        async with running(it.sampler):
+            await asyncio.sleep(3)
+            it.offload.hang("collector.a")
+            await asyncio.sleep(0.6)
+        it.offload.free("collector.a")
+        await asyncio.sleep(gap)
+        async with running(it.turn(schedule(Plain(steady)), since=it.sampler.counted)):
+            await asyncio.sleep(3.15)
+        assert accounted(it) == it.clock.now() // 1000 - 1000
+
+    run(scene())
+
+
+def test_a_collector_that_hung_when_its_sampler_was_left_is_counted_once_a_beat() -> None:
+    async def scene() -> None:
+        it = Scene(schedule(Plain(steady), timeout=60))
+        async with running(it.sampler):
+            await asyncio.sleep(1)
+            it.offload.hang("collector.a")
+            await asyncio.sleep(4)
+        assert it.missed == [Missed("a", 1, "hung")] * 4
+        assert it.sampler.counted == {"a": 1_005_000}
+        it.offload.free("collector.a")
+        async with running(it.turn(schedule(Plain(steady)), since=it.sampler.counted)):
+            await asyncio.sleep(0.1)
+        assert it.missed == [Missed("a", 1, "hung")] * 4
 
     run(scene())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import zlib
 
 import orjson
 import pytest
@@ -10,20 +11,23 @@ from edge_agent.model.reading import Missed, Reading, Tick
 from edge_agent.wire.batch import parse, unzip
 from tests.sim.disk import MemoryDisk, PowerCut
 from tests.sim.loop import run
-from tests.uplink.plain import PlainBuffer, state
-from tests.uplink.sealing import FOLDER, SIDE, Scene, readings_in, ticks_in
+from tests.uplink.plain import PlainBuffer, note, state
+from tests.uplink.sealing import FOLDER, SIDE, Scene, UncutDisk, count_ticks, ticks_in
 
 
-def test_leaving_does_not_wait_for_a_buffer_that_never_answers() -> None:
+@pytest.mark.parametrize("shielded", [False, True])
+def test_leaving_does_not_wait_for_a_buffer_that_never_answers(*, shielded: bool) -> None:
     async def scene() -> None:
-        it = Scene(leave_within=5)
+        it = Scene(leave_within=5, buffer=PlainBuffer(shielded=shielded))
         it.buffer.gate.clear()
         async with it.sealer:
             await it.sample(12)
         assert it.clock.now() == 1_000_000 + 17_000
         assert it.buffer.frames == []
         assert state(it.lamps, "sealer") == "fail"
+        assert "2 batches stay in /run/edge, 0 were in memory only" in note(it.lamps, "sealer")
         it.buffer.gate.set()
+        await asyncio.sleep(1)
         next_life = Scene(it.disk, it.buffer)
         assert await next_life.sealer.recover() == 2
         assert [len(ticks_in(frame)) for frame in it.buffer.frames] == [10, 2]
@@ -126,7 +130,44 @@ def test_what_only_memory_holds_stays_on_tmpfs_until_it_is_durable() -> None:
     run(scene())
 
 
-@pytest.mark.parametrize("content", [b"", b"what is this\n", b"00000000 {}\n"])
+@pytest.mark.parametrize("disk_type", [MemoryDisk, UncutDisk])
+@pytest.mark.parametrize("times", [1, 2, None])
+def test_a_file_that_fails_and_then_a_kill_double_nothing(times: int | None, disk_type: type) -> None:
+    """The disk takes nothing from the k-th write on, as when it is full or turned read-only; then the process ends."""
+
+    async def scene(at: int) -> None:
+        disk: MemoryDisk = disk_type()
+        disk.make_folder(FOLDER)
+        disk.fail("append", errno.EROFS, at=at, times=times)
+        disk.fail("unlink", errno.EROFS, times=None)
+        it = Scene(disk)
+        async with it.sealer:
+            await it.sample(25)
+        assert count_ticks(it.buffer.frames) == 25
+        disk.kill()
+        disk.heal()
+        known = list(it.buffer.frames)
+        await Scene(disk, it.buffer).sealer.recover()
+        assert it.buffer.frames == known, "each number has one content"
+
+    for at in range(1, 30):
+        run(scene(at))
+
+
+def test_a_file_of_a_later_version_stays_for_that_one() -> None:
+    async def scene() -> None:
+        disk, buffer = MemoryDisk(), PlainBuffer()
+        body = b'{"open":2}'
+        disk.plant(FOLDER / f"{1:016x}-0.open", b"%08x %b\n" % (zlib.crc32(body), body))
+        it = Scene(disk, buffer)
+        assert await it.sealer.recover() == 0
+        assert len(disk.paths(FOLDER)) == 1
+        assert "later version" in note(it.lamps, "sealer")
+
+    run(scene())
+
+
+@pytest.mark.parametrize("content", [b"", b"what is this\n", b"00000000 {}\n", b"00000000 \n"])
 def test_a_leftover_that_cannot_be_read_is_removed_after_the_others_were_given(content: bytes) -> None:
     async def scene() -> None:
         disk, buffer = MemoryDisk(), PlainBuffer()
@@ -138,7 +179,7 @@ def test_a_leftover_that_cannot_be_read_is_removed_after_the_others_were_given(c
         it = Scene(disk, buffer)
         assert await it.sealer.recover() == 1
         assert disk.paths(FOLDER) == [FOLDER / "other.txt"]
-        assert readings_in(buffer.frames) == 2
+        assert count_ticks(buffer.frames) == 2
 
     run(scene())
 
@@ -151,7 +192,7 @@ def test_a_torn_leftover_gives_the_ticks_before_the_tear() -> None:
         [path] = disk.paths(FOLDER)
         disk.plant(path, disk.content(path)[:-7])
         assert await Scene(disk, buffer).sealer.recover() == 1
-        assert readings_in(buffer.frames) == 3
+        assert count_ticks(buffer.frames) == 3
 
     run(scene())
 

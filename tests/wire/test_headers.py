@@ -132,6 +132,7 @@ def test_what_does_not_fit_is_left_out_from_the_oldest_epoch_of_each_lane_on() -
     assert kept[:3] == tuple(few)
     assert [holding.epoch for holding in kept[3:]] == list(range(53 - len(kept), 50))
     assert len(text) + len(headers.format_inventory(old[:1])) + 1 > 4096
+    assert not headers.names_all(text)
 
 
 def test_an_epoch_that_never_fits_does_not_keep_the_others_out() -> None:
@@ -140,13 +141,17 @@ def test_an_epoch_that_never_fits_does_not_keep_the_others_out() -> None:
     assert headers.parse_inventory(headers.format_inventory([small, huge])) == (small,)
 
 
-def test_an_inventory_may_be_4096_bytes_long_and_no_longer() -> None:
+def test_an_inventory_is_at_most_4096_bytes_long_with_its_mark() -> None:
     padding = [Holding("telemetry", epoch, 9, ()) for epoch in range(131)]
-    fits = headers.format_inventory([*padding, Holding("telemetry", 200, 10**5, ())])
-    assert len(fits) == 4096
+    fits = headers.format_inventory([*padding, Holding("telemetry", 200, 10**3, ())])
+    assert len(fits) == 4094
+    assert headers.names_all(fits)
     assert len(headers.parse_inventory(fits)) == 132
-    over = headers.format_inventory([*padding, Holding("telemetry", 200, 10**6, ())])
+    over = headers.format_inventory([*padding, Holding("telemetry", 200, 10**4, ())])
     assert len(headers.parse_inventory(over)) == 131
+    assert over.endswith(",*")
+    assert not headers.names_all(over)
+    assert not headers.names_all("")
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ that comes first in the row wins.
 """
 
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS epoch (
 ) STRICT, WITHOUT ROWID;
 """
 
+_SELECT_HOLDING = "SELECT epoch, lane FROM epoch WHERE sender = ? AND held <> '[]'"
 _SELECT = "SELECT lane, next, readings, stored, thinned, lost, held FROM epoch WHERE sender = ? AND epoch = ?"
 _UPSERT = "INSERT OR REPLACE INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOST_KEPT = 64
@@ -121,6 +122,21 @@ class Epochs:
     def __init__(self, sender: int) -> None:
         self._sender = sender
         self._read: dict[int, Epoch] = {}
+        self._holding: dict[int, LaneName] | None = None
+
+    def hold(self, connection: sqlite3.Connection, inventory: Sequence[Holding], *, whole: bool) -> None:
+        """Take over an inventory. A whole one lets go of every epoch that it does not name: what it held is gone."""
+        if self._holding is None:
+            self._holding = dict(connection.execute(_SELECT_HOLDING, (self._sender,)))
+        for holding in inventory:
+            self.at(connection, holding.epoch, holding.lane).hold(holding)
+        named = {holding.epoch: holding for holding in inventory}
+        for epoch, lane in list(self._holding.items()) if whole else ():
+            if epoch not in named:
+                row = self.at(connection, epoch, lane)
+                row.hold(Holding(lane, epoch, row.next, ()))
+                del self._holding[epoch]
+        self._holding.update((epoch, holding.lane) for epoch, holding in named.items() if holding.held)
 
     def at(self, connection: sqlite3.Connection, epoch: int, lane: LaneName) -> Epoch:
         """The row of an epoch; a new one where there is none, of this lane."""

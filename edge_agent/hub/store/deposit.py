@@ -49,11 +49,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """What one request brings: `clocks` are axis ms at its sending, `received_at` the hub's Unix ms."""
+    """What one request brings: `clocks` are axis ms at its sending, `received_at` the hub's Unix ms.
+
+    A `whole` inventory names every epoch that the device holds something of.
+    """
 
     device: str
     parcels: Sequence[Parcel]
     inventory: Sequence[Holding]
+    whole: bool
     clocks: Mapping[str, int]
     received_at: int
 
@@ -143,8 +147,7 @@ class Depositor:
         for parcel in fresh:
             for loss in parcel.losses:
                 sender.epochs.at(connection, loss.epoch, loss.lane).lose(loss.ranges, loss.reason)
-        for holding in deposit.inventory:
-            sender.epochs.at(connection, holding.epoch, holding.lane).hold(holding)
+        sender.epochs.hold(connection, deposit.inventory, whole=deposit.whole)
         _learn(connection, sender, deposit, fresh, sheet)
         for parcel in fresh:
             sheet.rows.append(_row(sender, parcel, deposit.received_at))
