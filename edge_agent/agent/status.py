@@ -12,10 +12,11 @@ from edge_agent.agent.plan import Plan
 from edge_agent.agent.tally import Tally
 from edge_agent.config.load import Loaded
 from edge_agent.kit.notify import logs_to_journal
+from edge_agent.link.timekeeper import Timekeeper
 from edge_agent.model.buffers import Buffer, Depth
 from edge_agent.model.frame import LaneName
 from edge_agent.model.lamp import Lamps
-from edge_agent.model.ports import Clock, TrueTime
+from edge_agent.model.ports import Clock
 from edge_agent.uplink.pusher import Progress
 
 _DAY = 86_400
@@ -26,7 +27,7 @@ def status_of(
     loaded: Loaded,
     plan: Plan | None,
     clock: Clock,
-    time: TrueTime,
+    time: Timekeeper,
     lamps: Lamps,
     tally: Tally,
     buffers: Mapping[LaneName, Buffer],
@@ -96,7 +97,7 @@ def _push(progress: Progress | None, now: int) -> dict[str, Any] | None:
     }
 
 
-def _clock(clock: Clock, time: TrueTime, now: int) -> dict[str, Any]:
+def _clock(clock: Clock, time: Timekeeper, now: int) -> dict[str, Any]:
     anchor = time.anchor()
     return {
         "axis": clock.axis,
@@ -104,5 +105,6 @@ def _clock(clock: Clock, time: TrueTime, now: int) -> dict[str, Any]:
         "true_time": time.now(),
         "offset": None if anchor is None else anchor.offset,
         "error_ms": None if anchor is None else anchor.widened(now).error,
+        "steps": time.steps,
         "wall": clock.wall(),
     }

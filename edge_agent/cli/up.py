@@ -139,7 +139,7 @@ def _settings(wishes: Wishes, hub: HubChild, device: str) -> Loaded:
     file = wishes.folder / "agent/agent.toml"
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        file.write_text(_FILE)
+        file.write_text(_FILE.format(state=file.parent.absolute() / "state", port=wishes.local_port))
     trusted = {"public": hub.public_key, "types": _TYPES}
     return load(
         file,
@@ -205,7 +205,14 @@ def _print(summary: dict[str, Any], *, as_json: bool) -> None:
 
 
 _FILE = """\
-# The agent that `edge-agent up` runs. Address, key and folders are given by `up` itself; all else may be set here.
+# The agent that `edge-agent up` runs. Hub, key and folder are given by `up` itself; all else may be set here.
+# `edge-agent status` and `edge-agent spool` find this agent by it: name it with --config.
+
+[state]
+folder = "{state}"
+
+[local]
+port = {port}
 
 [labels]
 # site = "desk"

@@ -140,7 +140,9 @@ class _Bench:
                 parcels.append(self._opened(frame, content))
             except Malformed as fault:
                 unpacked += MOST_UNPACKED if fault.code == "too_large" else 0
-                parcels.append(Parcel(frame, fault=fault))
+                # Without its traceback, which would keep what was unpacked until the whole request is answered.
+                fault.__context__ = None
+                parcels.append(Parcel(frame, fault=fault.with_traceback(None)))
             if unpacked > self._together:
                 if self._most < MOST_UNPACKED:
                     raise _Heavy

@@ -68,9 +68,10 @@ _PER = {"s": "second", "min": "minute", "h": "hour", "d": "day", "m": "meter", "
 
 def metric_name(reading: Reading) -> str:
     """The name of a reading's metric, with its suffixes."""
-    parts = [_plain(reading.name)]
+    bare = _plain(reading.name)
+    if reading.kind == "counter":
+        bare = bare.removesuffix("_total") or "_"
     unit = _unit_words(re.sub(r"\{[^}]*\}", "", reading.unit), reading.kind)
-    bare = parts[0].removesuffix("_total") if reading.kind == "counter" else parts[0]
     if unit and not bare.endswith(f"_{unit}"):
         bare = f"{bare}_{unit}"
     return f"{bare}_total" if reading.kind == "counter" else bare

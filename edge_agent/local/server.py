@@ -5,6 +5,7 @@ from a container. Both speak the same (`desk`). A body is read up to its cap wit
 or a socket that cannot be made is a DeviceError at the start, which names the setting: a health endpoint that
 silently belongs to another program would be worse.
 
+What is not HTTP, names no one host or breaks off is `bad_http`, and neither it nor its sender's leaving is logged.
 A socket file that stands there is replaced: whoever holds it is no longer this agent, whose port was free.
 """
 
@@ -86,16 +87,16 @@ class LocalServer:
         """Listen until cancelled; DeviceError when a port or socket cannot be had."""
         from aiohttp import web  # noqa: PLC0415 - its import costs more than all of this room
 
+        from edge_agent.local.connection import Server  # noqa: PLC0415 - it imports aiohttp
+
         sockets = [_loopback(self._options.port)]
         path = self._options.socket
         try:
             self._port = sockets[0].getsockname()[1]
             if path is not None:
                 sockets.append(_unix(path))
-            app = web.Application()
-            app.router.add_route("*", "/{path:.*}", self._serve)
-            runner = web.AppRunner(
-                app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN, auto_decompress=False
+            runner = web.ServerRunner(
+                Server(self._serve, self._confess), handle_signals=False, shutdown_timeout=_SHUTDOWN
             )
             await runner.setup()
             try:
@@ -115,30 +116,47 @@ class LocalServer:
                 with suppress(OSError):
                     path.unlink()
 
-    async def _serve(self, request: "web.Request") -> "web.StreamResponse":
+    async def _serve(self, request: "web.BaseRequest") -> "web.StreamResponse":
         from aiohttp import web  # noqa: PLC0415 - it is there by now
 
-        reply: Reply | None = None
+        from edge_agent.local.connection import UNREADABLE, unreadable  # noqa: PLC0415 - likewise
+
+        if len(request.headers.getall("host", ())) != 1:
+            return unreadable()
+        try:
+            body = await self._body(request)
+        except UNREADABLE:
+            return unreadable()
+        if isinstance(body, Problem):
+            reply = refuse(body)
+        else:
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            reply = await self._desk.answer(Request(request.method, request.path, headers, body))
+        response = web.Response(
+            status=reply.status, body=reply.body, headers={"content-type": reply.content_type, **reply.headers}
+        )
+        if isinstance(body, Problem):
+            response.force_close()
+        return response
+
+    async def _body(self, request: "web.BaseRequest") -> bytes | Problem:
+        """All of the body, or why it is not waited for."""
         body = bytearray()
         with anyio.move_on_after(_BODY_WITHIN) as patience:
+            if request.headers.get("expect", "").lower() == "100-continue":
+                await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+                request.writer.output_size = 0
             async for chunk in request.content.iter_any():
                 body += chunk
                 if len(body) > self._options.max_body:
                     most = f"a body has at most {self._options.max_body} bytes"
-                    reply = refuse(Problem(413, "too_large", "Too large", most))
-                    break
+                    return Problem(413, "too_large", "Too large", most)
         if patience.cancelled_caught:
-            reply = refuse(Problem(408, "timeout", "Too slow", f"a body comes within {_BODY_WITHIN:g} s"))
-        cut = reply is not None
-        if reply is None:
-            headers = {name.lower(): value for name, value in request.headers.items()}
-            reply = await self._desk.answer(Request(request.method, request.path, headers, bytes(body)))
-        response = web.Response(
-            status=reply.status, body=reply.body, headers={"content-type": reply.content_type, **reply.headers}
-        )
-        if cut:
-            response.force_close()
-        return response
+            return Problem(408, "timeout", "Too slow", f"a body comes within {_BODY_WITHIN:g} s")
+        return bytes(body)
+
+    def _confess(self, fault: str) -> None:
+        self._lamps.light("local", "warn", f"a fault in answering: {fault}")
 
 
 def _loopback(port: int) -> socket.socket:

@@ -8,9 +8,9 @@
 
 Ranges in `Edge-Spool` are half open and rise without overlap; `-` stands for none. An epoch that is not in it is held
 no more, unless a last part `*` says that some did not fit. Epochs and numbers are below 2**63, times lie within 2**53
-ms of their zero. The names below are lower case, as everywhere in `model.http`. What does not hold in a header of the native API
-raises `Malformed("bad_header")`, whose field is the header's name. `Date` and `Retry-After` are written by whoever
-stands in the way: what is wrong with them is None.
+ms of their zero. The names below are lower case, as everywhere in `model.http`. What does not hold in a header of the
+native API raises `Malformed("bad_header")`, whose field is the header's name. `Date` and `Retry-After` are written by
+whoever stands in the way: what is wrong with them is None.
 """
 
 import re

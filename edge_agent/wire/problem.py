@@ -46,6 +46,10 @@ class Problem:
         return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
+BAD_HTTP = Problem(400, "bad_http", "Not HTTP", "the request cannot be read; nothing of it is repeated or logged")
+"""The answer to what no parser of HTTP takes; it may hold a key, so it says nothing about it."""
+
+
 def parse_problem(content_type: str, body: bytes) -> Problem | None:
     """The problem that an answer states; None when its type or body is anything else."""
     if content_type.partition(";")[0].strip().lower() != CONTENT_TYPE or len(body) > _MOST_BYTES:

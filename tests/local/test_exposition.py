@@ -29,6 +29,7 @@ from edge_agent.model.reading import Kind, Reading, Tick
         ("requests.rate", "{request}/s", "gauge", "requests_rate_per_second"),
         ("uptime_seconds", "s", "gauge", "uptime_seconds"),
         ("jobs_total", "1", "counter", "jobs_total"),
+        ("_total", "", "counter", "__total"),
         ("io.bytes_total", "By", "counter", "io_bytes_total"),
         ("fan.speed", "rpm", "gauge", "fan_speed_rpm"),
         ("a..b-c/é", "", "gauge", "a_b_c_"),
@@ -116,7 +117,19 @@ def test_bytes_that_are_no_text_do_not_break_the_text() -> None:
 
 
 NAMES = st.sampled_from(
-    ["x", "x_total", "x.total", "x_ratio", "x_watts", "x_watts_total", "x_created", "x_bucket", "x.count", "_total", "total"]
+    [
+        "x",
+        "x_total",
+        "x.total",
+        "x_ratio",
+        "x_watts",
+        "x_watts_total",
+        "x_created",
+        "x_bucket",
+        "x.count",
+        "_total",
+        "total",
+    ]
 ) | st.text("aZ9_.-:é ", max_size=4)
 UNITS = st.sampled_from(["", "1", "W", "W/s", "{x}", "{x}/s", "/", "!"]) | st.text("aZ9_/{}%!", max_size=4)
 ATTRIBUTES = st.dictionaries(
