@@ -15,8 +15,8 @@ from edge_agent.config.reach import reach_of
 from edge_agent.kit.notify import service_notifier
 from edge_agent.link.keyfile import KeyFile
 
-_LAST_RESORT = 19.0
-"""Seconds that a stop may take: a second less than the unit's TimeoutStopSec."""
+_LAST_RESORT = 28.0
+"""Seconds that a stop may take: a little less than the unit's TimeoutStopSec."""
 
 
 def run(loaded: Loaded, root: Path) -> None:

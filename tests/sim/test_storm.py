@@ -86,8 +86,8 @@ class Storm:
 
     async def rest_disk(self) -> None:
         """Let the disk take what memory holds alone."""
-        if self._one.disk.max_bytes == 0:
-            self.free()
+        self.free()
+        if not all(buffer.depth().durable for buffer in self._one.agent.buffers.values()):
             await self._one.passes(30)
 
 
