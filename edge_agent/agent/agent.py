@@ -7,6 +7,7 @@ blocks, sealed, and ends the process.
 """
 
 from base64 import b64decode
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from functools import partial
@@ -91,6 +92,8 @@ class Agent:
         self.pusher: Pusher | None = None
         self._sealer: Sealer | None = None
         self._sealed_before = 0
+        self._missed: Counter[tuple[str, str]] = Counter()
+        self._counted: Mapping[str, int] = {}
         self._begun = anyio.Event()
         self._beater: Beater | None = None
 
@@ -164,14 +167,16 @@ class Agent:
             plan.resource,
             self.time,
             self.lamps,
+            self._missed,
         )
         await sealer.recover()
-        sampler = Sampler(plan.schedules, ports.clock, ports.offload, self.lamps, self._take, self._miss)
+        sampler = Sampler(plan.schedules, ports.clock, ports.offload, self.lamps, self._take, self._miss, self._counted)
         async with sealer:
             try:
                 async with running(sampler):
                     following = await _next(generations, stop)
             finally:
+                self._counted = sampler.counted
                 # Before the last seal: a batch that was opened during it would be sealed by nobody.
                 self._sealer = None
         self._sealed_before += sealer.bytes_sealed
@@ -191,13 +196,16 @@ class Agent:
         return sealed
 
     def health(self) -> Health:
-        """Whether this machine makes progress: ticks are taken. The hub has no part in it."""
+        """Whether this machine makes progress: ticks are taken and sealed. The hub has no part in it."""
         if self.plan is None or self.tally.last is None:
             return Health(ok=False, notes={"sampler": "no tick was taken yet"})
         shortest = min(schedule.interval for schedule in self.plan.schedules)
         silent = (self._ports.clock.now() - self.tally.last) / 1000
         if silent > max(_SILENT, 3 * shortest):
             return Health(ok=False, notes={"sampler": f"no tick was taken for {silent:.0f} s"})
+        waited = self._sealer.stalled(self._ports.clock.now()) if self._sealer else 0.0
+        if waited:
+            return Health(ok=False, notes={"sealer": f"nothing was sealed for {waited:.0f} s"})
         return Health(ok=True)
 
     def ready(self) -> Health:

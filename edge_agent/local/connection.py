@@ -9,7 +9,6 @@ aiohttp is imported here at once, so this module is imported only when a server 
 """
 
 import asyncio
-import logging
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -34,12 +33,9 @@ class Connection(RequestHandler):
     """One caller's connection."""
 
     def __init__(self, server: web.Server, fault: Callable[[str], None]) -> None:
-        silent = logging.Logger("silent")
-        silent.disabled = True
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
-            logger=silent,
             access_log=None,  # type: ignore[arg-type]  # aiohttp tests it for truth
             keepalive_timeout=_IDLE_SECONDS,
             max_line_size=_MOST_HEADER_BYTES,
@@ -61,8 +57,18 @@ class Connection(RequestHandler):
             raise ConnectionError("a reply has begun already")
         if status < 500 or isinstance(exc, UNREADABLE):  # noqa: PLR2004 - as HTTP has it
             return unreadable()
-        self._fault(_place(exc))
+        self._tell(exc)
         return _refusal(Problem(500, "internal", "A fault of the agent", "it is told to whoever runs it"))
+
+    def log_exception(self, *_words: Any, exc_info: BaseException | None = None, **_more: Any) -> None:
+        """What aiohttp would log: told without its words, and only when it is a fault of our own."""
+        if not isinstance(exc_info, UNREADABLE):
+            self._tell(exc_info)
+
+    def _tell(self, fault: BaseException | None) -> None:
+        frames = traceback.extract_tb(fault.__traceback__) if fault is not None else []
+        at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        self._fault(f"{type(fault).__name__}{at}")
 
 
 class Server(web.Server):
@@ -88,9 +94,3 @@ def _refusal(wrong: Problem) -> web.Response:
     response = web.Response(status=wrong.status, body=wrong.body(), headers={"content-type": problem.CONTENT_TYPE})
     response.force_close()
     return response
-
-
-def _place(fault: BaseException | None) -> str:
-    frames = traceback.extract_tb(fault.__traceback__) if fault is not None else []
-    at = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    return f"{type(fault).__name__}{at}"

@@ -9,9 +9,9 @@ labels; where two become one, their values are joined by `;`.
 
 It shows what was sampled and never reads anew. Readings without a value are left out, and so are ticks older than five
 minutes: a number that nobody measured lately is not a number. One name is one family, of one kind and one unit: where
-another reading would come under it as something else, or two series would meet under one set of labels, the
-first stands. What the agent measures comes before what programs here posted, and names that begin with
-`edge_agent_` are the agent's own, so that no program can speak in its place. The library is imported at the first scrape.
+another reading would come under it as something else, or two series would meet under one set of labels, the first
+stands. What the agent measures comes before what programs here posted, and names that begin with `edge_agent_` are the
+agent's own, so that no program can speak in its place. The library is imported at the first scrape.
 """
 
 import re

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
 
-from edge_agent.local.desk import Desk, Health, Reply, Sources, refuse
+from edge_agent.local.desk import Desk, Health, Sources, refuse
 from edge_agent.local.intake import Caps, Intake
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.http import Request
