@@ -9,7 +9,7 @@ Secrets are not here: `hub.key_file` names the file that holds the API key. Unde
 
 from base64 import b64decode
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -19,7 +19,7 @@ from edge_agent.downlink.listener import Options as ListenerOptions
 from edge_agent.kit.sources import Layered
 from edge_agent.link.session import Options as LinkOptions
 from edge_agent.local.server import Options as LocalOptions
-from edge_agent.model.quantity import Seconds
+from edge_agent.model.quantity import Interval
 from edge_agent.spool.options import Options as SpoolOptions
 from edge_agent.uplink.beater import Options as BeaterOptions
 from edge_agent.uplink.pusher import Options as PusherOptions
@@ -86,8 +86,8 @@ class Bounds(BaseModel):
     """`[bounds]`: how far the hub's config document may go."""
 
     model_config = _FROZEN
-    min_interval: Annotated[Seconds, Field(ge=0.1)] = 1.0
-    max_interval: Seconds = 3600.0
+    min_interval: Interval = 1.0
+    max_interval: Interval = 3600.0
     collectors: frozenset[str] | None = None
     """The collectors that it may turn on; any on the shelf when absent. Names with a dot never."""
 

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 import edge_agent.collectors
 import edge_agent.handlers
 from edge_agent.kit.sources import Key, nearest
 from edge_agent.model.failure import ConfigError
 from edge_agent.model.offers import CollectorOffer, DialectOffer, HandlerOffer
-from edge_agent.model.quantity import Seconds
+from edge_agent.model.quantity import Interval
 
 
 class OptionError(ConfigError):
@@ -33,8 +33,8 @@ class OptionError(ConfigError):
 @dataclass(frozen=True, slots=True)
 class _Schedule:
     enabled: bool = True
-    interval: Annotated[Seconds, Field(ge=0.1)] = 1.0
-    timeout: Annotated[Seconds, Field(ge=0.1)] = 5.0
+    interval: Interval = 1.0
+    timeout: Interval = 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ from edge_agent.model.buffers import Reports
 from edge_agent.model.failure import EdgeError, Malformed
 from edge_agent.model.lamp import Lamps
 from edge_agent.model.ports import Clock, TrueTime
-from edge_agent.model.quantity import Seconds
+from edge_agent.model.quantity import Interval
 from edge_agent.model.word import Outcome, Signed
 
 __all__ = ["Ability", "Dispatcher", "Options", "TrustedKey"]
@@ -63,7 +63,7 @@ _MOST_RESULT = 32 * 1024
 class Options:
     """How long one handler may take, and how many instructions may be in hand."""
 
-    limit: Seconds = 60.0
+    limit: Interval = 60.0
     most: int = 32
 
 

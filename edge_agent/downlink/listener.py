@@ -32,7 +32,7 @@ from edge_agent.model.http import Answer, Unreachable
 from edge_agent.model.lamp import Lamps
 from edge_agent.model.offers import Dialect
 from edge_agent.model.ports import Chance, Clock, Disk, Link, Offload, Stream
-from edge_agent.model.quantity import Seconds
+from edge_agent.model.quantity import Interval
 from edge_agent.model.word import Bye, Reset, Word
 from edge_agent.wire.headers import passes, retry_after
 from edge_agent.wire.sse import Decoder, Event
@@ -52,10 +52,10 @@ _CHOKED = frozenset({400, 431})
 class Options:
     """How long to wait: for the answer's head, its first byte, the next byte; and between probes of a wrong door."""
 
-    connect: Seconds = 20.0
-    first_byte: Seconds = 30.0
-    idle: Seconds = 45.0
-    probe: Seconds = 300.0
+    connect: Interval = 20.0
+    first_byte: Interval = 30.0
+    idle: Interval = 45.0
+    probe: Interval = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from edge_agent.hub.timeline import Timeline
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import FrameKind
 from edge_agent.model.ports import Worker
-from edge_agent.model.quantity import Seconds
+from edge_agent.model.quantity import Interval
 from edge_agent.model.reading import Series
 from edge_agent.wire.batch import read_document, unzip
 from edge_agent.wire.track import Track, outline, realise
@@ -53,7 +53,7 @@ class Options:
 
     most_frames: int = 50_000
     most_points: int = 200_000
-    most_time: Seconds = 5.0
+    most_time: Interval = 5.0
 
 
 class Question(BaseModel):

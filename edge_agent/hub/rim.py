@@ -25,6 +25,7 @@ from edge_agent.hub.settings import Settings
 from edge_agent.model.failure import ConfigError, DeviceError, HubError
 from edge_agent.model.http import Request
 from edge_agent.model.ports import Clock
+from edge_agent.wire.problem import BAD_HTTP
 
 _MOST_HEADER_LINE = 8190
 _MOST_HEADERS = 64
@@ -132,8 +133,7 @@ class Rim:
             connection.transport.abort()
 
     def _unread(self) -> web.Response:
-        found = problem(400, "bad_request", "This is not HTTP as the hub reads it.")
-        reply = self._router.stamped(refused(found))
+        reply = self._router.stamped(refused(BAD_HTTP))
         return web.Response(status=reply.status, body=reply.body, headers=_headers(reply))
 
     async def _serve(self, incoming: web.BaseRequest) -> web.StreamResponse:

@@ -15,7 +15,7 @@ from pydantic_settings import SettingsConfigDict
 
 from edge_agent.kit.sources import Layered, read_sources
 from edge_agent.model.failure import ConfigError
-from edge_agent.model.quantity import Bytes, Seconds
+from edge_agent.model.quantity import Bytes, Interval, Seconds
 
 DEFAULT_FILE = Path("/etc/edge-agent/hub.toml")
 
@@ -27,9 +27,9 @@ class Limits(BaseModel):
 
     body: Bytes = 1024 * 1024
     connections: Annotated[int, Field(ge=1)] = 12_000
-    header_timeout: Seconds = 10.0
-    body_timeout: Seconds = 30.0
-    write_timeout: Seconds = 20.0
+    header_timeout: Interval = 10.0
+    body_timeout: Interval = 30.0
+    write_timeout: Interval = 20.0
     store: Bytes = 16 * 1024**3
 
 

@@ -38,7 +38,7 @@ from edge_agent.link.origin import Origin
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.http import Answer, Request, Unreachable
 from edge_agent.model.ports import Clock, Offload, Stream, TrueTime
-from edge_agent.model.quantity import Seconds
+from edge_agent.model.quantity import Interval
 
 if TYPE_CHECKING:
     import aiohttp
@@ -67,13 +67,13 @@ class Options:
     client_cert: Path | None = None
     """This device's certificate as PEM, with its key unless `client_key` names it."""
     client_key: Path | None = None
-    connect_timeout: Seconds = 10.0
+    connect_timeout: Interval = 10.0
     """For the name, the connection and TLS together."""
-    first_byte_timeout: Seconds = 20.0
+    first_byte_timeout: Interval = 20.0
     """From the end of the request to the head of the answer."""
-    exchange_timeout: Seconds = 60.0
+    exchange_timeout: Interval = 60.0
     """For one whole exchange."""
-    idle_timeout: Seconds = 45.0
+    idle_timeout: Interval = 45.0
     """For a stream without a byte: three keepalives of the native hub."""
 
 

@@ -11,6 +11,7 @@ aiohttp is imported here at once, so this module is imported only when a server 
 import asyncio
 import traceback
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Connection(RequestHandler):
         """The reply to what could not be read, or whose answer failed. aiohttp gives 500 for the latter."""
         if request.writer.output_size > 0:
             raise ConnectionError("a reply has begun already")
-        if status < 500 or isinstance(exc, UNREADABLE):  # noqa: PLR2004 - as HTTP has it
+        if status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return unreadable()
         self._tell(exc)
         return _refusal(Problem(500, "internal", "A fault of the agent", "it is told to whoever runs it"))

@@ -14,9 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import anyio
+from pydantic import Field
 
 from edge_agent.local.desk import Desk, Health, Sources, refuse
 from edge_agent.local.intake import Caps, Intake
@@ -38,6 +39,9 @@ _BODY_WITHIN = 10.0
 _SHUTDOWN = 1.0
 _BACKLOG = 64
 
+Rate = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+"""So many a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -45,14 +49,14 @@ class Options:
 
     enabled: bool = True
     """Whether to listen at all; read by whoever starts the server."""
-    port: int = 9555
+    port: Annotated[int, Field(ge=0, le=65535)] = 9555
     """On 127.0.0.1; 0 lets the kernel choose."""
     socket: Path | None = None
     """A Unix socket beside it."""
     max_body: Bytes = 64 * 1024
-    events_per_second: float = 10.0
-    readings_per_second: float = 500.0
-    max_series: int = 256
+    events_per_second: Rate = 10.0
+    readings_per_second: Rate = 500.0
+    max_series: Annotated[int, Field(ge=0, le=100_000)] = 256
 
 
 class LocalServer:

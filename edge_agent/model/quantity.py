@@ -4,7 +4,7 @@
 annotation: `Parsed` answers pydantic's protocol with a plain core schema, so that this floor imports nothing.
 
 Each number has a bound at both ends: at most ten years, at most 2**60 bytes. What is no number, or endless, is refused.
-`Interval` is for what is done again and again: with 0 it would be done without a pause.
+`Interval` is for what is done again and again, or must end some time: never 0. `Room` holds at least a page of 4096 bytes.
 """
 
 import math
@@ -79,3 +79,4 @@ class Parsed:
 Seconds = Annotated[float, Parsed(parse_seconds, 0.0, MOST_SECONDS)]
 Interval = Annotated[float, Parsed(parse_seconds, 0.1, MOST_SECONDS)]
 Bytes = Annotated[int, Parsed(parse_bytes, 0, MOST_BYTES)]
+Room = Annotated[int, Parsed(parse_bytes, 4096, MOST_BYTES)]

@@ -22,7 +22,7 @@ from edge_agent.model.http import Answer, Unreachable
 from edge_agent.model.lamp import Lamps
 from edge_agent.model.offers import Dialect, LiveView
 from edge_agent.model.ports import Clock, Link, TrueTime
-from edge_agent.model.quantity import Bytes, Seconds
+from edge_agent.model.quantity import Bytes, Interval
 from edge_agent.model.reading import Tick
 
 _SECOND, _MINUTE = 1000, 60_000
@@ -34,9 +34,9 @@ _LONGEST_LEASE = 60.0
 class Options:
     """`[live]`: how often a sign of life goes, what live views may cost a minute, and how long one may take."""
 
-    every: Seconds = 60.0
+    every: Interval = 60.0
     budget: Bytes = 2 * 1024 * 1024
-    timeout: Seconds = 10.0
+    timeout: Interval = 10.0
 
 
 class Beater:

@@ -39,7 +39,7 @@ from edge_agent.model.http import Answer, Unreachable
 from edge_agent.model.lamp import Lamps
 from edge_agent.model.offers import Dialect, Dispatch
 from edge_agent.model.ports import Chance, Clock, Link, TrueTime
-from edge_agent.model.quantity import Bytes, Seconds
+from edge_agent.model.quantity import Interval, Room
 from edge_agent.model.verdict import Delivered, Later, Refused, Settlement, Skewed, TooLarge, Unauthorized, Verdict
 from edge_agent.uplink.load import Load
 
@@ -59,15 +59,15 @@ _UNREADABLE_LEAST, _UNREADABLE_MOST = 1.0, 60.0
 class Options:
     """How much is sent at once, and how patiently."""
 
-    most_bytes: Bytes = 2**20
+    most_bytes: Room = 2**20
     """The largest request; a frame larger than that goes alone."""
     most_frames: int = 500
     """The most frames of a request: an answer that names each of them stays below 64 KiB."""
-    backoff_most: Seconds = 300.0
+    backoff_most: Interval = 300.0
     """The ceiling of the waits between failed attempts."""
-    probe_least: Seconds = 60.0
+    probe_least: Interval = 60.0
     """The shortest wait before a wrong door or a refused key is tried again."""
-    probe_most: Seconds = 300.0
+    probe_most: Interval = 300.0
     """The longest."""
 
 

@@ -36,7 +36,7 @@ from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import KIND_OF_LANE, Frame, Identity
 from edge_agent.model.lamp import Lamps
 from edge_agent.model.ports import Clock, Disk, TrueTime
-from edge_agent.model.quantity import Bytes, Seconds
+from edge_agent.model.quantity import Bytes, Interval, Room, Seconds
 from edge_agent.model.reading import Missed, Tick
 from edge_agent.uplink.open_batch import SUFFIX, OpenBatch, Seal, read, unsealed
 from edge_agent.wire.batch import BatchBuilder
@@ -58,8 +58,8 @@ _EARLY = 500
 class Options:
     """`[seal]`: when a batch is sealed, what may stay on tmpfs, and how long leaving may take."""
 
-    every: Seconds = 10.0
-    most_bytes: Bytes = 256 * 1024
+    every: Interval = 10.0
+    most_bytes: Room = 256 * 1024
     keep: Bytes = 4 * 1024 * 1024
     leave_within: Seconds = 10.0
 

@@ -153,7 +153,7 @@ def test_a_body_that_does_not_come_is_not_waited_for() -> None:
             assert await head_of(reader) == 408
             assert b"Edge-Hub-Time" not in await asyncio.wait_for(reader.read(), 5)
 
-    played(scene, body_timeout=0.05)
+    played(scene, body_timeout=0.1)
 
 
 @pytest.mark.parametrize("first", [b"", b"POST /measure HT", b"GET /measure HTTP/1.1\r\nhost: x\r\n"])
@@ -163,7 +163,7 @@ def test_a_header_that_does_not_come_is_not_waited_for(first: bytes) -> None:
             writer.write(first)
             assert await asyncio.wait_for(reader.read(), 5) == b""
 
-    played(scene, header_timeout=0.05)
+    played(scene, header_timeout=0.1)
 
 
 @pytest.mark.parametrize(

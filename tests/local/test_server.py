@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from edge_agent.kit.clock import SystemClock
 from edge_agent.kit.scopes import running
@@ -206,3 +207,18 @@ def test_a_socket_that_cannot_be_made_is_named_with_its_setting(tmp_path: Path, 
     with pytest.raises(DeviceError, match="cannot be made") as raised:
         asyncio.run(main())
     assert "[local] socket" in raised.value.hint
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"port": 65_536},
+        {"events_per_second": "nan"},
+        {"readings_per_second": "inf"},
+        {"max_series": -1},
+        {"max_body": -1},
+    ],
+)
+def test_bounds_are_finite_and_sane(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Options).validate_python(given)
