@@ -4,7 +4,7 @@
 annotation: `Parsed` answers pydantic's protocol with a plain core schema, so that this floor imports nothing.
 
 Each number has a bound at both ends: at most ten years, at most 2**60 bytes. What is no number, or endless, is refused.
-`Interval` is for what is done again and again, or must end some time: never 0. `Room` holds at least a page of 4096 bytes.
+`Interval` is for what is done again and again, or must end some time: never 0. `Room` holds at least 4096 bytes.
 """
 
 import math
