@@ -13,7 +13,6 @@ from edge_agent.agent.machine import Ports, real_ports
 from edge_agent.config.load import Loaded
 from edge_agent.config.reach import reach_of
 from edge_agent.kit.notify import service_notifier
-from edge_agent.link.keyfile import KeyFile
 
 _LAST_RESORT = 28.0
 """Seconds that a stop may take: a little less than the unit's TimeoutStopSec."""
@@ -26,9 +25,7 @@ def run(loaded: Loaded, root: Path) -> None:
 
 def make_agent(loaded: Loaded, ports: Ports) -> Agent:
     """An agent in this process; ConfigError when the hub or its key file is not named."""
-    reach = reach_of(loaded)
-    key = KeyFile(reach.key_file, credential=reach.credential)
-    return Agent(loaded, ports, key, service_notifier(), Log(loaded.settings.log.level))
+    return Agent(loaded, ports, reach_of(loaded).key, service_notifier(), Log(loaded.settings.log.level))
 
 
 async def _run(agent: Agent) -> None:

@@ -27,6 +27,8 @@ from edge_agent.model.failure import ConfigError
 from edge_agent.model.offers import DialectOffer
 
 DEFAULT_FILE = Path("/etc/edge-agent/agent.toml")
+KEY_VARIABLE = "EDGE_AGENT_HUB_KEY"
+"""The variable that may hold the API key (`config.reach`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def validated(sources: Sources) -> Loaded:
         dialect = find_dialect(settings.hub.dialect)
     except OptionError as error:
         raise ConfigError(f"{sources.place(error.key)}: {'.'.join(error.key)}: {error}", hint=error.hint) from None
-    return Loaded(settings, collectors, handlers, dialect, sources, tuple(strange_variables(Settings)))
+    return Loaded(settings, collectors, handlers, dialect, sources, tuple(strange_variables(Settings, (KEY_VARIABLE,))))
 
 
 def copied(sources: Sources) -> Sources:

@@ -1,26 +1,29 @@
-"""How the hub is reached, checked as a whole: origin, key file, and who may instruct.
+"""How the hub is reached, checked as a whole: origin, key, and who may instruct.
+
+The key comes from the file that `hub.key_file` names, under systemd from the credential `hub_key`, or from the variable
+`EDGE_AGENT_HUB_KEY`, never from a flag or from the config itself.
 
 Only what speaks to a hub needs these (`run`, `up`, `check`); `sample` does not. What is wrong is told with its key and
 place, like every other setting.
 """
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 
-from edge_agent.config.load import Loaded
+from edge_agent.config.load import KEY_VARIABLE, Loaded
 from edge_agent.config.shelf import handler_names
 from edge_agent.kit.sources import nearest
+from edge_agent.link.keyfile import GivenKey, Key, KeyFile
 from edge_agent.link.origin import Origin
 from edge_agent.model.failure import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The hub's origin, and the file with the key; a `credential` is guarded by systemd, not by its mode."""
+    """The hub's origin, and where the key comes from."""
 
     origin: Origin
-    key_file: Path
-    credential: bool
+    key: Key
 
 
 def reach_of(loaded: Loaded) -> Reach:
@@ -35,13 +38,23 @@ def reach_of(loaded: Loaded) -> Reach:
             origin = Origin.parse(hub.url, allow_plain_http=hub.allow_plain_http)
         except ConfigError as error:
             wrong.append(f"{sources.place(('hub', 'url'))}: hub.url: {error}; {error.hint}")
-    if hub.key_file is None:
-        wrong.append("hub.key_file: no key file is named; set key_file under [hub], a file of mode 0600")
+    key = _key(loaded)
+    if key is None:
+        wrong.append(f"hub.key_file: no key file is named; set key_file under [hub] (mode 0600) or {KEY_VARIABLE}")
     known = {"config", *handler_names()}
-    for name, key in loaded.settings.trust.items():
-        for strange in sorted(key.types - known):
+    for name, trusted in loaded.settings.trust.items():
+        for strange in sorted(trusted.types - known):
             where = sources.place(("trust", name, "types"))
             wrong.append(f"{where}: trust.{name}.types: there is no {strange!r} to ask for; {nearest(strange, known)}")
-    if wrong or origin is None or hub.key_file is None:
+    if wrong or origin is None or key is None:
         raise ConfigError("\n".join(wrong))
-    return Reach(origin, hub.key_file, sources.origin(("hub", "key_file")) == "system")
+    return Reach(origin, key)
+
+
+def _key(loaded: Loaded) -> Key | None:
+    if given := os.environ.get(KEY_VARIABLE):
+        return GivenKey(given)
+    file = loaded.settings.hub.key_file
+    # A credential is guarded by systemd, not by its mode.
+    credential = loaded.sources.origin(("hub", "key_file")) == "system"
+    return KeyFile(file, credential=credential) if file else None

@@ -13,6 +13,9 @@ last floor and the time since this life began. So a hub whose clock is years ahe
 without a clock of its own that was off for long has an older floor for that, and keeps its ids longer; nothing runs
 twice. Not handled: at a first start there is nothing to compare with, and such a hub sets floor and birth.
 
+A ledger that the disk does not take is tried again every ten seconds, and with each instruction: that one is refused
+while it does not work.
+
 Every end is one report with a stable code:
 
     refused   the codes of `admission`, and busy, id_taken, ledger_full, ledger_unwritable
@@ -52,6 +55,7 @@ LAMP = "instructions"
 
 _LOOK = 5.0
 _LOOK_UNBORN = 1.0
+_TRY_AGAIN = 10.0
 _DAY_MS = 86_400_000
 _UNVERIFIED_EVERY_MS = 3_600_000
 _REPEAT_EVERY_MS = 600_000
@@ -92,6 +96,7 @@ class Dispatcher:
         self._begun = False
         self._heard = asyncio.Event()
         self._since = 0
+        self._began_at = 0
         self._floor = 0
         self._early: deque[Admitted] = deque()
         self._queue: asyncio.Queue[Admitted] = asyncio.Queue()
@@ -132,21 +137,22 @@ class Dispatcher:
         try:
             await self._begin()
             while True:
-                found = await self._queue.get()
-                await self._carry_out(found)
-                del self._in_hand[found.instruction.id]
+                found = None
+                with anyio.move_on_after(_TRY_AGAIN if self._ledger.stale else None):
+                    found = await self._queue.get()
+                if found is None:
+                    await self._begin_ledger()
+                else:
+                    await self._carry_out(found)
+                    del self._in_hand[found.instruction.id]
         finally:
             await self._ledger.close()
 
     async def _begin(self) -> None:
         anchor = await self._anchor()
         self._floor = self._ledger.floor or self._since + anchor.widened(self._since).lo
-        earliest, _latest = await self._bounds()
-        try:
-            await self._ledger.begin(self._past(earliest), self._since + anchor.widened(self._since).hi)
-            self._lamps.light(LAMP, "ok")
-        except OSError as error:
-            self._unwritable(error)
+        self._began_at = self._since + anchor.widened(self._since).hi
+        await self._begin_ledger()
         for entry in self._ledger.entries():
             if entry.outcome is None:
                 await self._end(ended(entry.id, "unknown", "interrupted", "the agent ended while it ran"))
@@ -155,6 +161,16 @@ class Dispatcher:
         while self._early:
             await self._judge(self._early.popleft())
         self._begun = True
+
+    async def _begin_ledger(self) -> None:
+        """Have all that is known on disk; the lamp says whether that worked."""
+        earliest, _latest = await self._bounds()
+        try:
+            await self._ledger.begin(self._past(earliest), self._began_at)
+        except OSError as error:
+            self._unwritable(error)
+        else:
+            self._lamps.light(LAMP, "ok")
 
     async def _bounds(self) -> tuple[int, int]:
         """Between what two times (Unix ms) true time surely lies."""

@@ -14,7 +14,8 @@ Invariants
     - What was issued before `birth` is not known here. A first start, a missing base, and any damage but a torn last
       line of a log (which was never synced, so nothing ran for it) give a new birth: the true time at which this life
       began, since what is issued later no earlier life can have run. What could be read still counts.
-    - After a failed write the file is not used again: the next write replaces the base, with all that is known.
+    - After a failed write the file is not used again: the next write replaces the base, with all that is known. So it
+      goes when the folder went under a running agent, which is seen at the next write; the folder is made again then.
 
 It does not notice a log that was cut at the end of a line by somebody else, nor a whole folder put back from a copy.
 Calls that write come one at a time, from the dispatcher.
@@ -32,6 +33,7 @@ import anyio
 import orjson
 
 from edge_agent.model.ports import Disk, Offload, OpenFile, Worker
+from edge_agent.model.ports import Entry as Listed
 from edge_agent.model.word import Outcome, OutcomeState
 
 MOST_ENTRIES = 20_000
@@ -65,7 +67,6 @@ class Ledger:
         self._birth: int | None = None
         self._floor = 0
         self._sound = False
-        self._logs: list[str] = []
         self._number = 0
         self._file: OpenFile | None = None
         self._lines = 0
@@ -93,6 +94,11 @@ class Ledger:
         return self._sound
 
     @property
+    def stale(self) -> bool:
+        """Memory knows what the disk does not: a write failed."""
+        return self._stale
+
+    @property
     def untold(self) -> bool:
         """There is an entry whose end the hub was not told yet."""
         return any(not entry.told for entry in self._entries.values())
@@ -113,12 +119,11 @@ class Ledger:
     async def begin(self, earliest: int, began: int) -> None:
         """Settle the birth, forget what expired. Unix ms: what is surely past, and when this life had surely begun.
 
-        OSError when this could not be written: the ledger stands in memory, and `take` tries again.
+        OSError when this could not be written: the ledger stands in memory, each write tries again, and so may `begin`.
         """
-        if not self._sound or self._birth is None:
-            self._birth = max(began, self._floor, self._birth or 0)
+        if not self._sound:
+            self._birth = max(began, self._birth or 0)
         self._advance(earliest)
-        self._stale = self._stale or bool(self._logs) or not self._sound
         if self._stale:
             await self._rewrite()
 
@@ -168,6 +173,8 @@ class Ledger:
         self._lines += 1
         try:
             await self._worker.run(self._append, _line({**_written(entry), "floor": self._floor}), sync)
+        except (FileNotFoundError, NotADirectoryError):
+            await self._rewrite()
         except OSError:
             self._stale = True
             raise
@@ -185,20 +192,25 @@ class Ledger:
     def _replace(self, head: dict[str, Any], entries: bytes) -> None:
         self._let_go()
         self._disk.make_folder(self._folder)
+        numbers: list[int] = []
+        with suppress(OSError):
+            # What could not be read at the start may be back by now, and its numbers are taken.
+            numbers = _logs_among(self._disk.entries(self._folder))
+        self._number = max(self._number, *numbers, 0)
         self._disk.replace(self._folder / "base", _line({**head, "through": self._number}) + entries)
-        for name in self._logs:
+        for number in numbers:
             with suppress(OSError):
-                self._disk.unlink(self._folder / name)
-        self._logs = []
+                self._disk.unlink(self._log(number))
 
     def _append(self, line: bytes, sync: bool) -> None:  # noqa: FBT001 - handed over by a worker
         try:
             if self._file is None:
                 self._number += 1
-                name = f"{self._number}.log"
-                self._logs.append(name)
-                self._file = self._disk.create(self._folder / name)
+                self._file = self._disk.create(self._log(self._number))
                 self._disk.sync_folder(self._folder)
+            else:
+                # An open file takes bytes when its name is gone, and they go with the process: is it there?
+                self._disk.read(self._log(self._number), 0, 0)
             self._file.append(line)
             if sync:
                 self._file.sync()
@@ -206,19 +218,23 @@ class Ledger:
             self._let_go()
             raise
 
+    def _log(self, number: int) -> Path:
+        return self._folder / f"{number}.log"
+
     def _load(self) -> None:
         try:
-            names = {entry.name for entry in self._disk.entries(self._folder)}
+            found = self._disk.entries(self._folder)
         except OSError:
             return
-        numbers = sorted(int(found[1]) for name in names if (found := _LOG.fullmatch(name)))
-        self._logs = [f"{number}.log" for number in numbers]
-        self._sound = "base" in names and self._load_base()
+        numbers = _logs_among(found)
+        self._sound = any(entry.name == "base" for entry in found) and self._load_base()
         for number in numbers:
             if number > self._number:
-                self._sound &= self._load_log(f"{number}.log")
+                self._sound &= self._load_log(number)
         self._number = max(self._number, *numbers, 0)
-        self._stale = False
+        if not self._sound:
+            self._birth = max(self._birth or 0, self._floor)
+        self._stale = bool(numbers) or not self._sound
 
     def _load_base(self) -> bool:
         try:
@@ -237,9 +253,9 @@ class Ledger:
         self._birth, self._floor = birth, max(self._floor, floor)
         return good and count == len(records)
 
-    def _load_log(self, name: str) -> bool:
+    def _load_log(self, number: int) -> bool:
         try:
-            content = self._disk.read(self._folder / name)
+            content = self._disk.read(self._log(number))
         except OSError:
             return False
         # A file may have grown by zeros that were never written; both these and a line without end are torn.
@@ -259,6 +275,11 @@ class Ledger:
             if isinstance(floor, int):
                 self._floor = max(self._floor, floor)
         return good
+
+
+def _logs_among(entries: Iterable[Listed]) -> list[int]:
+    """The numbers of the logs in a folder, rising."""
+    return sorted(int(found[1]) for entry in entries if (found := _LOG.fullmatch(entry.name)))
 
 
 def _line(record: dict[str, Any]) -> bytes:

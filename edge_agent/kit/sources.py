@@ -143,12 +143,12 @@ def read_sources(
     return sources
 
 
-def strange_variables(settings: type[Layered]) -> Iterator[str]:
-    """A sentence for each variable that begins like ours and names no setting."""
+def strange_variables(settings: type[Layered], known: Sequence[str]) -> Iterator[str]:
+    """A sentence for each variable that begins like ours and names no setting, nor is one of those `known`."""
     prefix = settings.model_config.get("env_prefix", "")
     for name in sorted(os.environ):
         section = name.removeprefix(prefix).split("__")[0].lower()
-        if name.startswith(prefix) and section not in settings.model_fields:
+        if name.startswith(prefix) and section not in settings.model_fields and name not in known:
             yield f"the variable {name} names no setting; {nearest(section, settings.model_fields)}"
 
 

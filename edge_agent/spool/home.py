@@ -3,6 +3,9 @@
 What is no folder where one must be, or no file where the lock must be, is renamed aside (`<name>.foreign-<n>`), never
 removed. A disk that does not let us in is asked again by whoever wants to write; reading needs no lock, so a file
 system that came up read-only still gives its backlog.
+
+A folder that went under us is left and entered again by whoever finds that out: the lock is on a file that nobody else
+can see any more.
 """
 
 import errno

@@ -34,7 +34,7 @@ from edge_agent.model.verdict import Settlement
 from edge_agent.spool.drawer import Drawer
 from edge_agent.spool.quota import Limiter
 from edge_agent.spool.rack import Rack
-from edge_agent.spool.segment import MOST_FRAME, OPENING_BYTES, Segment
+from edge_agent.spool.segment import MOST_FRAME, OPENING_BYTES, Segment, holdings
 from edge_agent.wire.frame import encode, encoded_size
 
 P = ParamSpec("P")
@@ -186,8 +186,8 @@ class Lane:
         """Every epoch that is held, oldest first, then those of this life. Numbers of open batches count as held."""
         ends: dict[int, int] = {}
         claims: dict[int, list[Range]] = {}
-        for epoch, (end, ranges) in self._rack.holdings().items():
-            ends[epoch], claims[epoch] = end, list(ranges)
+        for epoch, (end, ranges) in holdings(tuple(self._rack.segments)).items():
+            ends[epoch], claims[epoch] = end, ranges
         for epoch, seq in (*self._memory, *self._open):
             ends[epoch] = max(ends.get(epoch, 0), seq + 1)
             claims.setdefault(epoch, []).append((seq, seq + 1))
@@ -313,6 +313,7 @@ class Lane:
             self._fall(error)
         else:
             self.why, self.overflowing = "", False
+        await self._confess()
 
     def _chunk(self) -> list[Frame]:
         """The first frames in memory that can go to one segment with one sync."""

@@ -12,17 +12,19 @@ they are made of is replaced as a whole, never changed in place.
     a failing   reading goes on around blocks that the disk cannot give; a segment that it cannot give at all is left
     disk        alone for a minute, then for two, four, eight; when it fails the fifth time it goes to quarantine
                 and its numbers are noted as damaged, if the disk moves it: a disk that does nothing at all costs none
+    gone        before each write it is seen whether the folder and the open file still have their names. If not, the
+                folder is made again and locked anew, and the numbers of files that went are noted as damaged
 
 Whoever reads these segments next may find settled frames again, and the bytes of a failed write twice: both are sent
 again and settled again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from edge_agent.model.failure import Malformed
-from edge_agent.model.frame import Frame, Identity, LaneName, Loss, Range
+from edge_agent.model.frame import Frame, Identity, LaneName, Loss
 from edge_agent.model.ports import Clock, Disk
 from edge_agent.model.ranges import Ranges, difference, holds, ranges_of, total, union
 from edge_agent.spool.ages import Ages
@@ -73,6 +75,7 @@ class Rack:
         self._first = 0
         self._found = False
         self._entered = False
+        self._gone = False
         self._doomed: list[Path] = []
         self._places = Places()
 
@@ -93,7 +96,7 @@ class Rack:
         try:
             entries = self._disk.entries(self._folder)
         except NotADirectoryError:
-            entries = []
+            return  # whoever enters puts it aside, or waits until it goes
         sizes: dict[Name, int] = {}
         paths: dict[Name, Path] = {}
         for entry in entries:
@@ -111,18 +114,25 @@ class Rack:
         self._date_oldest()
 
     def enter(self) -> None:
-        """Be ready to write; OSError when the disk does not let us."""
+        """Be ready to write, before each; OSError when the disk does not let us."""
+        self._gone = self._gone or (self._entered and not self._writer.stands())
+        if self._gone:
+            self._entered = False
+            self._home.leave()
         if not self._entered:
             self._home.enter()
             self._home.make_folder(self._folder)
             self.recover()
-            self._entered = True
+            if self._gone:
+                self._miss_what_went()
+            self._entered, self._gone = True, False
 
     def write(self, frames: Sequence[Frame]) -> None:
         """Keep frames of one epoch with rising numbers, synced; OSError when two segments did not take them."""
         try:
             self._write(frames)
         except OSError:
+            self._gone = self._gone or not self._writer.stands()
             self._entered = False
             self._write(frames)
 
@@ -192,9 +202,7 @@ class Rack:
             self._writer.close()
         if segment.held is None:
             self._look(segment)
-        if segment.held is None or segment.kept == "version":
-            return ((segment.name.first, segment.end),)
-        return segment.held
+        return segment.claim
 
     def drop(self, segments: Iterable[Segment]) -> None:
         """Remove these files, settled or not."""
@@ -229,21 +237,6 @@ class Rack:
         now = self._clock.now()
         return any(segment.held != () and segment.asleep_until <= now for segment in tuple(self.segments))
 
-    def holdings(self) -> Mapping[int, tuple[int, Ranges]]:
-        """By epoch, oldest first: the number after the highest known, and the numbers held."""
-        claims: dict[int, list[Range]] = {}
-        ends: dict[int, int] = {}
-        for segment in tuple(self.segments):
-            epoch, held = segment.name.epoch, segment.held
-            if held is None or segment.kept == "version":
-                claim: Ranges = ((segment.name.first, segment.end),)
-            else:
-                claim = held
-            if claim:
-                claims.setdefault(epoch, []).extend(claim)
-                ends[epoch] = max(ends.get(epoch, 0), segment.end)
-        return {epoch: (ends[epoch], union(claim)) for epoch, claim in claims.items()}
-
     def unreadable(self) -> int:
         """How many segments the disk did not give when they were read last."""
         return sum(segment.failures > 0 for segment in tuple(self.segments))
@@ -255,10 +248,24 @@ class Rack:
     # Inside.
 
     def _write(self, frames: Sequence[Frame]) -> None:
-        self.enter()
+        if not self._entered:
+            self.enter()
         segment = self._writer.write(frames)
         if not self.segments or self.segments[-1] is not segment:
             self.segments.append(segment)
+
+    def _miss_what_went(self) -> None:
+        names = {entry.name for entry in self._disk.entries(self._folder)}
+        for segment in tuple(self.segments):
+            if segment.path.name not in names:
+                self._miss(segment)
+
+    def _miss(self, segment: Segment) -> None:
+        """A file went, and what no other file has with it."""
+        self._forget(segment)
+        elsewhere = union(*(other.held or () for other in self.segments if other.name.epoch == segment.name.epoch))
+        self._lose(segment, difference(segment.claim, elsewhere))
+        segment.held, segment.kept = (), ""
 
     def _opening(self) -> Opening:
         return Opening(self._device, self._clock.axis, self.ages.now(), self._clock.now())
@@ -309,8 +316,7 @@ class Rack:
         try:
             data = read_around(self._disk, segment.path, segment.size)
         except FileNotFoundError:
-            self._lose(segment, segment.held or ())
-            self._forget(segment)
+            self._miss(segment)
             return None
         except OSError:
             self._leave(segment)
@@ -341,10 +347,7 @@ class Rack:
         """Leave a segment alone that the disk did not give; to quarantine with it when that goes on."""
         segment.failures += 1
         if segment.failures >= _MOST_FAILURES and self._put_away(segment):
-            unread = union(((segment.name.first, segment.end),)) if segment.held is None else segment.held
-            self._forget(segment)
-            elsewhere = union(*(other.held or () for other in self.segments if other.name.epoch == segment.name.epoch))
-            self._lose(segment, difference(unread, elsewhere))
+            self._miss(segment)
         pause = _SLEEP_MS << min(segment.failures, _MOST_FAILURES) - 1
         segment.asleep_until = self._clock.now() + pause
 

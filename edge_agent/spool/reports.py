@@ -69,6 +69,7 @@ class ReportsLane(Lane):
         frame = self._told()
         self._remember(frame)
         try:
+            await self._work(self._rack.enter)
             await self._work(self._rack.write, [frame])
         except OSError as error:
             self._fall(error)

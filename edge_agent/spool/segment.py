@@ -13,15 +13,15 @@ alone. Names alone are read at a start, so `held` is None until the frames were 
 
 import re
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import orjson
 
-from edge_agent.model.frame import Frame, FrameKind, Identity
-from edge_agent.model.ranges import Ranges
+from edge_agent.model.frame import Frame, FrameKind, Identity, Range
+from edge_agent.model.ranges import Ranges, union
 
 SEGMENT_BYTES = 2**20
 MOST_BYTES = 4 * SEGMENT_BYTES
@@ -114,6 +114,25 @@ class Segment:
     """How often in a row its disk did not give it."""
     asleep_until: int = 0
     """Axis ms before which it is not read again, after its disk did not give it."""
+
+    @property
+    def claim(self) -> Ranges:
+        """The numbers that it stands for: those of its name while nobody read them."""
+        if self.held is None or self.kept == "version":
+            return union(((self.name.first, self.end),))
+        return self.held
+
+
+def holdings(segments: Iterable[Segment]) -> dict[int, tuple[int, list[Range]]]:
+    """By epoch, in their order: the number after the highest known, and the numbers that they claim."""
+    claims: dict[int, list[Range]] = {}
+    ends: dict[int, int] = {}
+    for segment in segments:
+        epoch, claim = segment.name.epoch, segment.claim
+        if claim:
+            claims.setdefault(epoch, []).extend(claim)
+            ends[epoch] = max(ends.get(epoch, 0), segment.end)
+    return {epoch: (ends[epoch], claims[epoch]) for epoch in claims}
 
 
 def successors(segments: Sequence[Segment]) -> dict[Name, int]:

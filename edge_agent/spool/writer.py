@@ -43,6 +43,19 @@ class Writer:
         segment.end = frames[-1].identity.seq + 1
         return segment
 
+    def stands(self) -> bool:
+        """Whether what is written still has its names: a file that was removed takes bytes that nobody sees again."""
+        try:
+            if self.segment is None:
+                self._disk.space(self._folder)
+            else:
+                self._disk.read(self.segment.path, 0, 0)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True  # the disk failed, which is another matter
+        return True
+
     def close(self) -> None:
         """Close the open segment, cut to its last synced frame."""
         if self._file is not None and self.segment is not None:

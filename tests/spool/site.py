@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from edge_agent.kit.lamps import LampBoard
 from edge_agent.model.anchor import Anchor
@@ -68,6 +69,19 @@ class Site:
 
     def segments(self, lane: LaneName = "telemetry") -> list[Path]:
         return [path for path in self.disk.paths(FOLDER / lane) if path.suffix == ".seg"]
+
+
+def razed(disk: MemoryDisk, path: Path) -> Any:
+    """A folder or file that was removed with all that is in it, past all faults, open files or not."""
+    parent = disk._folder(path.parent)
+    parent.durable.pop(path.name, None)
+    return parent.names.pop(path.name)
+
+
+def put_back(disk: MemoryDisk, path: Path, node: Any) -> None:
+    """What `razed` gave, in its place again."""
+    parent = disk._folder(path.parent)
+    parent.names[path.name] = parent.durable[path.name] = node
 
 
 def tight(max_bytes: int, max_age: float = 1e6, keep_bytes: int = 0) -> Options:

@@ -66,7 +66,7 @@ def test_a_seal_is_one_append_and_one_sync_once_the_segment_is_open() -> None:
             }
             site.disk.calls.clear()
             await fill(lane, 1)
-            assert dict(site.disk.calls) == {"space": 1, "append": 1, "sync": 1}
+            assert dict(site.disk.calls) == {"read": 1, "space": 1, "append": 1, "sync": 1}
 
     loop.run(scene())
 
