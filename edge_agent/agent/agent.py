@@ -163,7 +163,7 @@ class Agent:
             self.buffers["telemetry"],
             ports.clock,
             ports.disk,
-            self._runtime(),
+            self.runtime,
             plan.resource,
             self.time,
             self.lamps,
@@ -186,6 +186,12 @@ class Agent:
     def epoch(self) -> int:
         """The epoch under which this life's telemetry goes."""
         return self.buffers["telemetry"].inventory()[-1].epoch
+
+    @property
+    def runtime(self) -> Path:
+        """Where the open batch lives."""
+        state = self._loaded.settings.state
+        return state.runtime or runtime_folder(state.folder)
 
     async def flush(self) -> Mapping[str, Any]:
         """Seal what is open and push at once; one of the tools of handlers."""
@@ -301,9 +307,6 @@ class Agent:
                 )
             )
         return parts
-
-    def _runtime(self) -> Path:
-        return self._loaded.settings.state.runtime or runtime_folder(self._loaded.settings.state.folder)
 
 
 async def _next(generations: Generations, stop: anyio.Event) -> Plan | None:

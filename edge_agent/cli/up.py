@@ -12,6 +12,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -107,7 +108,8 @@ async def _up(wishes: Wishes) -> int:
         agent = make_agent(loaded, ports)
         if not wishes.as_json:
             print(f"hub      {hub.address}\nlogin    {hub.login} (once, within 15 minutes)")
-            print(f"agent    http://127.0.0.1:{wishes.local_port}/status\nfolder   {wishes.folder}", flush=True)
+            print(f"agent    http://127.0.0.1:{wishes.local_port}/status\nfolder   {wishes.folder}")
+            print(f"open     {agent.runtime} (tmpfs, gone when this ends)", flush=True)
         if wishes.kill_hub_at is not None:
             loop.call_later(wishes.kill_hub_at, hub.kill)
         if wishes.seconds is not None:
@@ -116,6 +118,8 @@ async def _up(wishes: Wishes) -> int:
             before = own_cost()
             await agent.run(stop)
             cost = own_cost()
+        with suppress(OSError):  # it stays where something is left to seal at the next start
+            agent.runtime.rmdir()
         stored = await _stored(loaded, ports, agent)
         readings = max(1, agent.tally.readings)
         assert agent.pusher is not None, "the agent ran"
