@@ -118,8 +118,9 @@ async def _up(wishes: Wishes) -> int:
             before = own_cost()
             await agent.run(stop)
             cost = own_cost()
-        with suppress(OSError):  # it stays where something is left to seal at the next start
-            agent.runtime.rmdir()
+        if loaded.settings.state.runtime is None:
+            with suppress(OSError):  # it stays where something is left to seal at the next start
+                agent.runtime.rmdir()
         stored = await _stored(loaded, ports, agent)
         readings = max(1, agent.tally.readings)
         assert agent.pusher is not None, "the agent ran"
