@@ -1,7 +1,7 @@
 """The agent's settings as they are in force: read from every source, validated, with what they chose from the shelves.
 
-Order, later wins: defaults, what systemd gives (`$STATE_DIRECTORY` and its kin), the file, the environment, flags
-(`kit.sources`). A hub's document is laid over all of them later (`config.document`). Reading touches nothing; the
+Order, later wins: defaults, the folders that systemd gives (`$STATE_DIRECTORY` and its kin), the file, the credential
+`hub_key`, the environment, flags (`kit.sources`). A hub's document is laid over all of them later (`config.document`). Reading touches nothing; the
 folders that the settings name are made by those who use them.
 """
 
@@ -49,7 +49,7 @@ def load(file: Path | None, flags: Mapping[str, Any]) -> Loaded:
     `file` None means the standard file, which may be absent; one that is named must exist. `flags` is nested like the
     settings.
     """
-    return validated(read_sources(Settings, file, DEFAULT_FILE, _from_system(), flags))
+    return validated(read_sources(Settings, file, DEFAULT_FILE, _from_system(), _granted(), flags))
 
 
 def validated(sources: Sources) -> Loaded:
@@ -75,8 +75,10 @@ def _from_system() -> dict[str, Any]:
         values["state"] = {"folder": folder.split(":")[0]}
     if folder := os.environ.get("RUNTIME_DIRECTORY"):
         values.setdefault("state", {})["runtime"] = folder.split(":")[0]
-    if folder := os.environ.get("CREDENTIALS_DIRECTORY"):
-        key = Path(folder) / "hub_key"
-        if key.exists():
-            values["hub"] = {"key_file": str(key)}
     return values
+
+
+def _granted() -> dict[str, Any]:
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    key = Path(folder) / "hub_key" if folder else None
+    return {"hub": {"key_file": str(key)}} if key and key.exists() else {}

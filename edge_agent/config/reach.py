@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edge_agent.config.load import KEY_VARIABLE, Loaded
 from edge_agent.config.shelf import handler_names
-from edge_agent.kit.sources import nearest
+from edge_agent.kit.sources import CREDENTIAL, nearest
 from edge_agent.link.keyfile import GivenKey, Key, KeyFile
 from edge_agent.link.origin import Origin
 from edge_agent.model.failure import ConfigError
@@ -56,5 +56,5 @@ def _key(loaded: Loaded) -> Key | None:
         return GivenKey(given)
     file = loaded.settings.hub.key_file
     # A credential is guarded by systemd, not by its mode.
-    credential = loaded.sources.origin(("hub", "key_file")) == "system"
+    credential = loaded.sources.origin(("hub", "key_file")) == CREDENTIAL
     return KeyFile(file, credential=credential) if file else None

@@ -62,7 +62,7 @@ class Settings(Layered):
 
 def load(path: Path | None, flags: Mapping[str, Any]) -> Settings:
     """Read and validate; ConfigError tells all that is wrong. `path` None is the standard file, which may be absent."""
-    settings = read_sources(Settings, path, DEFAULT_FILE, {}, flags).validated(Settings)
+    settings = read_sources(Settings, path, DEFAULT_FILE, {}, {}, flags).validated(Settings)
     _check_door(settings)
     return settings
 

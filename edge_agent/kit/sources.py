@@ -30,6 +30,9 @@ else:
 
 Key = tuple[str, ...]
 
+CREDENTIAL = "credential"
+"""The origin of what the service manager grants: it wins over the file, which may name what the service cannot read."""
+
 _NAME = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?$")
 _ENTRY = re.compile(rf"\s*({_NAME}(?:\s*\.\s*{_NAME})*)\s*=")
@@ -124,9 +127,10 @@ def read_sources(
     file: Path | None,
     standard_file: Path,
     system: Mapping[str, Any],
+    granted: Mapping[str, Any],
     flags: Mapping[str, Any],
 ) -> Sources:
-    """Read every source; later ones win: `system`, the file, the environment, `flags`.
+    """Read every source; later ones win: `system`, the file, `granted` (credentials), the environment, `flags`.
 
     `file` None means the standard file, which may be absent; one that is named must exist.
     """
@@ -136,6 +140,7 @@ def read_sources(
     lines = lines_of(sources.text)
     for key, value in leaves(_parsed(sources.text, file)):
         sources.put(key, value, f"{file}:{line_of(lines, key)}")
+    sources.lay(granted, CREDENTIAL)
     prefix = settings.model_config.get("env_prefix", "")
     for key, value in leaves(_from_environment(settings)):
         sources.put(key, value, prefix + "__".join(key).upper())

@@ -90,7 +90,8 @@ def test_systemd_folders_and_credentials_are_found(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("STATE_DIRECTORY", "/var/lib/given")
     monkeypatch.setenv("RUNTIME_DIRECTORY", "/run/given")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    settings = load(written(tmp_path, ""), {}).settings
+    # The file of the config is root's: the service cannot read the key that it names.
+    settings = load(written(tmp_path, '[hub]\nkey_file = "/etc/edge-agent/hub_key"\n'), {}).settings
     assert settings.state.folder == Path("/var/lib/given")
     assert settings.state.runtime == Path("/run/given")
     assert settings.hub.key_file == tmp_path / "hub_key"
