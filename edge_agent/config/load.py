@@ -1,8 +1,8 @@
 """The agent's settings as they are in force: read from every source, validated, with what they chose from the shelves.
 
 Order, later wins: defaults, the folders that systemd gives (`$STATE_DIRECTORY` and its kin), the file, the credential
-`hub_key`, the environment, flags (`kit.sources`). A hub's document is laid over all of them later (`config.document`). Reading touches nothing; the
-folders that the settings name are made by those who use them.
+`hub_key`, the environment, flags (`kit.sources`). A hub's document is laid over all of them later (`config.document`).
+Reading touches nothing; the folders that the settings name are made by those who use them.
 """
 
 import copy
