@@ -112,15 +112,18 @@ class Configs:
     def apply_state(self, connection: sqlite3.Connection, device: str, record: Mapping[str, Any]) -> None:
         """Take a report `{"type": "config", "version", "state", "detail"?}` within the caller's transaction."""
         version, state, detail = record.get("version"), record.get("state"), record.get("detail")
-        if not isinstance(version, int) or abs(version) >= 2**53 or state not in _REPORTED:
+        if type(version) is not int or abs(version) >= 2**53 or not isinstance(state, str) or state not in _REPORTED:
             return
         self._turn(connection, device, version, str(state), detail if isinstance(detail, str) else None)
 
     def _turn(self, connection: sqlite3.Connection, device: str, version: int, state: str, detail: str | None) -> None:
         told = detail[:_MOST_DETAIL] if detail is not None else None
         changed = connection.execute(
-            "UPDATE config_document SET state = ?, detail = ? WHERE device = ? AND version = ? AND state <> ?",
-            (state, told, device, version, state),
+            "UPDATE config_document SET state = ?, detail = ? WHERE device = ? AND version = ? AND state <> ?"
+            # Never backwards: a fetch may end after the report of what came of it, and reports overtake each other.
+            " AND (? <> 'fetched' OR state = 'offered')"
+            " AND (? <> 'trying' OR state IN ('offered', 'fetched', 'applied'))",
+            (state, told, device, version, state, state, state),
         ).rowcount
         if changed:
             self._journal.tell(

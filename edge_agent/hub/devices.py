@@ -3,6 +3,7 @@
 An event of a program on a device keeps its type, unless that would speak for the hub: then it is `device.<type>`.
 """
 
+import re
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,7 +22,9 @@ from edge_agent.wire.problem import Problem
 
 _OWN_TYPES = ("agent.", "instruction.", "config.")
 _OWN_NAMES = frozenset({"hello", "reset", "bye", "heartbeat", "keepalive", "message"})
-_MOST_EVENT = 64 * 1024
+_MOST_EVENT = 4 * 1024
+_UNNAMEABLE = re.compile(r"[\r\n\0]")
+"""What no event of a stream may carry in its name; taken out before the name is judged, not after."""
 
 _SELECT = """
 SELECT account_device.id, account_device.added_at, sender.resource, sender.last_seen
@@ -86,7 +89,7 @@ class Devices:
 
 def apply_event(journal: Journal, connection: sqlite3.Connection, device: str, record: Mapping[str, Any]) -> None:
     """Put a device's event into the log of events, within the caller's transaction; `journal.pump` after it."""
-    kind = str(record["type"])
+    kind = _UNNAMEABLE.sub("", str(record["type"])) or "device"
     if kind.startswith(_OWN_TYPES) or kind in _OWN_NAMES:
         kind = f"device.{kind}"
     if len(orjson.dumps(record)) > _MOST_EVENT:

@@ -25,6 +25,8 @@ TELEMETRY = "telemetry"
 RENEW_SECONDS = 30.0
 _MOST_WATCHED_UNNAMED = 32
 _FRESH_MS = 120_000
+_MOST_SHOWN = 20_000
+"""Readings of one stored batch that are worth showing: a minute of 300 series at 1 Hz."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,8 @@ class Live:
     def show_stored(self, device: str, parcel: Parcel) -> None:
         """Show the ticks of a batch that was just stored, when it is fresh and somebody looks."""
         content = parcel.content
+        if parcel.readings > _MOST_SHOWN:
+            return  # it would hold the loop; viewers have the history for that
         if parcel.frame.kind != FrameKind.TELEMETRY or content is None or not self._samples.readers(TELEMETRY):
             return
         ts, _ = placed(parcel.span[1], content.anchor)

@@ -19,7 +19,7 @@ from edge_agent.hub.parcels import MOST_UNPACKED, Parcel
 from edge_agent.hub.store import dedupe, frames
 from edge_agent.hub.store.dedupe import Epochs
 from edge_agent.model.anchor import Anchor
-from edge_agent.model.frame import FrameKind, Holding, Identity, LaneName
+from edge_agent.model.frame import FrameKind, Holding, Identity, LaneName, Range
 from edge_agent.model.verdict import Settlement
 from edge_agent.wire.batch import MOST_TRACKS, Survey, unzip
 from edge_agent.wire.record import Records
@@ -127,6 +127,10 @@ class Depositor:
         """Enter deposits in order, within a transaction."""
         if len(self._senders) > _MOST_SENDERS:
             self._senders.clear()
+        for device in {deposit.device for deposit in deposits} & self._senders.keys():
+            # Never between two deposits of a group: what the first learnt of an axis is not written yet.
+            if len(self._senders[device].axes) > _MOST_AXES:
+                self._senders[device].axes.clear()
         sheet = _Sheet()
         receipts = [self._take(connection, deposit, sheet) for deposit in deposits]
         sheet.write(connection)
@@ -144,9 +148,11 @@ class Depositor:
         sender = self._sender(connection, deposit)
         sheet.senders[sender.row] = sender
         settled, fresh = _settle(connection, sender, deposit.parcels, sheet)
-        for parcel in fresh:
-            for loss in parcel.losses:
-                sender.epochs.at(connection, loss.epoch, loss.lane).lose(loss.ranges, loss.reason)
+        lost: dict[tuple[int, LaneName, str], list[Range]] = {}
+        for loss in (loss for parcel in fresh for loss in parcel.losses):
+            lost.setdefault((loss.epoch, loss.lane, loss.reason), []).extend(loss.ranges)
+        for (epoch, lane, reason), ranges in lost.items():
+            sender.epochs.at(connection, epoch, lane).lose(ranges, reason)
         sender.epochs.hold(connection, deposit.inventory, whole=deposit.whole)
         _learn(connection, sender, deposit, fresh, sheet)
         for parcel in fresh:
@@ -162,8 +168,6 @@ class Depositor:
         if sender is None:
             row = frames.sender_of(connection, deposit.device, deposit.received_at)
             sender = self._senders[deposit.device] = _Sender(row, Epochs(row))
-        if len(sender.axes) > _MOST_AXES:
-            sender.axes.clear()
         return sender
 
     def _catalogue(self, connection: sqlite3.Connection, sender: _Sender, content: Survey, now: int) -> None:
