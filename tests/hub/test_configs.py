@@ -90,3 +90,29 @@ def test_a_document_that_is_no_object_is_refused(body: object) -> None:
             assert (await house.ask("PUT", other, {"values": {}}, token=house.admin)).status == 404
 
     run(scene())
+
+
+def test_a_late_report_or_fetch_never_takes_a_state_back() -> None:
+    async def scene() -> None:
+        async with opened() as house:
+            await configure(house, rate=1)
+            for seq, said_state in ((1, "confirmed"), (0, "trying")):
+                record = {"at": 1, "type": "config", "version": 1, "state": said_state}
+                await push(house, report(1, seq, [record]))
+            await house.ask("GET", PATH, key=house.key)
+            assert await state(house) == (1, "confirmed", None)
+
+    run(scene())
+
+
+def test_nonsense_about_a_config_is_stored_and_moves_nothing() -> None:
+    async def scene() -> None:
+        async with opened() as house:
+            await configure(house, rate=1)
+            for seq, odd in enumerate(({"state": []}, {"state": {}}, {"version": True, "state": "failed"})):
+                record = {"at": 1, "type": "config", "version": 1, **odd}
+                reply = await push(house, report(1, seq, [record]))
+                assert reply.status == 200
+            assert await state(house) == (1, "offered", None)
+
+    run(scene())

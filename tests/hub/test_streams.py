@@ -334,3 +334,16 @@ def test_a_device_cannot_follow_another() -> None:
             await scene(house)
 
     run(main())
+
+
+def test_a_device_cannot_speak_as_the_hub_by_a_name_with_a_line_break() -> None:
+    async def scene() -> None:
+        async with opened() as house, house.stream("/api/v1/events/stream", token=house.viewer) as stream:
+            await stream.next()
+            names = ("instruction\n.lifecycle", "b\nye", "re\0set")
+            records = [{"at": 1, "type": name} for name in names]
+            await push(house, report(7, 1, records, kind=FrameKind.EVENTS))
+            heard = [await stream.next() for _ in names]
+            assert [event.event for event in heard] == ["device.instruction.lifecycle", "device.bye", "device.reset"]
+
+    run(scene())
