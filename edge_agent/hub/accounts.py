@@ -2,7 +2,8 @@
 
 A device may hold two keys while it changes from one to the other: the first use of a newer key ends the older ones, so
 that a lost answer never locks a device out. Known keys are kept in memory for a minute, so that another process
-(`hub device`) may take one away. A fast hash is right here: 256 random bits cannot be guessed.
+(`hub device`) may give a new one. A fast hash is right here: 256 random bits cannot be guessed. Devices cannot be
+removed here.
 """
 
 import base64
@@ -80,14 +81,6 @@ class Accounts:
             return False
         await self._store.write(lambda connection: _give(connection, device, hashed(key)))
         return True
-
-    async def remove_device(self, device: str) -> bool:
-        """Forget a device and its keys; its stored readings stay. False when it was not known."""
-        gone = await self._store.write(
-            lambda connection: connection.execute("DELETE FROM account_device WHERE id = ?", (device,)).rowcount
-        )
-        self._known = {digest: known for digest, known in self._known.items() if known.device != device}
-        return gone > 0
 
     async def devices(self) -> Sequence[tuple[str, int]]:
         """Every device and when it was added (Unix ms), sorted."""

@@ -63,13 +63,6 @@ class Devices:
             raise Malformed("bad_field", "a key is edge_ and 43 URL-safe letters of base64", field="key")
         return Reply(204)
 
-    async def remove(self, ask: Ask) -> Reply | Problem:
-        """DELETE: forget a device and its keys; what it stored stays."""
-        if not await self._accounts.remove_device(ask.params["id"]):
-            return problem(404, "not_found", "There is no such device.")
-        self._presence.forget(ask.params["id"])
-        return Reply(204)
-
     def _row(self, row: Sequence[Any]) -> DeviceRow:
         device, added, resource, stored = row
         view = self._presence.view(device)

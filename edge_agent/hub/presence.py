@@ -120,10 +120,6 @@ class Presence:
             counts[self._state(sign)] += 1
         return counts
 
-    def forget(self, device: str) -> None:
-        """The device was removed."""
-        self._signs.pop(device, None)
-
     async def tell(self) -> None:
         """Put every transition since the last time into the log of events, and publish.
 

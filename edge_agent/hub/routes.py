@@ -88,7 +88,6 @@ def _of_admins(parts: Parts) -> tuple[Route, ...]:
     return (
         Route("POST", f"{_API}/devices", ADMIN, parts.devices.add, "Add a device, or give it its next key",
               body=forms.DeviceForm, answer=forms.DeviceKey, status=201),
-        Route("DELETE", _DEVICE, ADMIN, parts.devices.remove, "Forget a device and its keys", status=204),
         Route("POST", f"{_DEVICE}/instructions", ADMIN, parts.instructions.issue, "Instruct a device",
               body=forms.InstructionForm, answer=forms.InstructionRow, status=201),
         Route("GET", f"{_DEVICE}/instructions", ADMIN, parts.instructions.listed, "A device's instructions",

@@ -70,17 +70,6 @@ def test_the_first_use_of_a_new_key_ends_the_old_one() -> None:
     run(scene())
 
 
-def test_a_removed_device_is_a_stranger_at_once() -> None:
-    async def scene() -> None:
-        async with opened() as house:
-            assert await house.hub.accounts.identify(house.key)
-            assert (await house.ask("DELETE", "/api/v1/devices/car-1", token=house.admin)).status == 204
-            assert (await house.ask("DELETE", "/api/v1/devices/car-1", token=house.admin)).status == 404
-            assert await house.hub.accounts.identify(house.key) is None
-
-    run(scene())
-
-
 def test_a_login_token_is_good_once_and_for_a_quarter_of_an_hour() -> None:
     async def scene() -> None:
         async with opened() as house:

@@ -1,5 +1,7 @@
 """Config documents: signed, versioned, followed."""
 
+from typing import Any
+
 import orjson
 import pytest
 
@@ -109,7 +111,8 @@ def test_nonsense_about_a_config_is_stored_and_moves_nothing() -> None:
     async def scene() -> None:
         async with opened() as house:
             await configure(house, rate=1)
-            for seq, odd in enumerate(({"state": []}, {"state": {}}, {"version": True, "state": "failed"})):
+            oddities: list[dict[str, Any]] = [{"state": []}, {"state": {}}, {"version": True, "state": "failed"}]
+            for seq, odd in enumerate(oddities):
                 record = {"at": 1, "type": "config", "version": 1, **odd}
                 reply = await push(house, report(1, seq, [record]))
                 assert reply.status == 200
