@@ -286,10 +286,7 @@ def test_a_stream_ends_when_its_reader_leaves() -> None:
             async with session.get(f"{address}/stream") as reply:
                 assert reply.headers["Content-Type"] == "text/event-stream"
                 assert await reply.content.readexactly(3) == b": x"
-            for _ in range(500):
-                if place.ended:
-                    break
-                await asyncio.sleep(0.01)
+            await until(lambda: place.ended)
             assert place.ended == ["stream"]
 
     played(scene)
@@ -308,10 +305,7 @@ def test_a_reader_that_does_not_read_is_cut() -> None:
     async def scene(place: Place, address: str) -> None:
         async with wire(address) as (_reader, writer):
             writer.write(b"GET /flood HTTP/1.1\r\nhost: x\r\n\r\n")
-            for _ in range(1000):
-                if place.ended:
-                    break
-                await asyncio.sleep(0.01)
+            await until(lambda: place.ended)
             assert place.ended == ["flood"]
 
     played(scene, write_timeout=0.1)
