@@ -1,6 +1,7 @@
 # make run      hub and agent on this machine, in a virtual environment of their own (.venv)
 # make test     lint, types and tests, as they run at each change
 # make bench    the figures of the README, measured here
+# make proofs   every promise tried for hours and the table of what was lost; ROW=name for one; goes on where it stopped
 # make setup    only the environment, with everything for developers
 # make clean    the environment and all that was generated, away
 #
@@ -18,7 +19,7 @@ FOR_RUN := $(VENV)/installed-run-$(HASH)
 FOR_TEST := $(VENV)/installed-test-$(HASH)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: run test bench setup clean
+.PHONY: run test bench proofs setup clean
 .DELETE_ON_ERROR:
 
 run: $(if $(wildcard $(FOR_TEST)),,$(FOR_RUN))
@@ -33,10 +34,13 @@ test: setup
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)
 
+proofs: setup
+	$(BIN)/python -m tests.proofs $(ROW) $(ARGS)
+
 setup: $(FOR_TEST)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis .bench .import_linter_cache
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .hypothesis .bench .proofs .import_linter_cache
 	find edge_agent tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(FOR_RUN): | $(BIN)/python

@@ -9,6 +9,7 @@ that `.new` file behind; the next `replace` of the same name takes it over.
 Not handled: two writers of one path (whoever holds the lock is alone), and undoing a move of a folder.
 """
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -19,6 +20,9 @@ from edge_agent.model.ports import Entry, OpenFile, Space
 
 UNFINISHED = ".new"
 """What the name of a replacement ends with until it is in place."""
+
+_KEEP_SIZE = 1
+"""FALLOC_FL_KEEP_SIZE of linux/falloc.h; `os.posix_fallocate` has no such mode."""
 
 _PLENTY = 2**63 - 1
 """Free inodes of file systems that do not count them."""
@@ -65,9 +69,12 @@ class SystemDisk:
                 size -= len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def create(self, path: Path) -> OpenFile:
-        """A new file; FileExistsError when the name is taken."""
-        return _SystemFile(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600))
+    def create(self, path: Path, room: int = 0) -> OpenFile:
+        """A new file; FileExistsError when the name is taken. What is set aside for it saves writes, no more."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        if room:
+            _set_aside(descriptor, room)
+        return _SystemFile(descriptor)
 
     def replace(self, path: Path, data: bytes) -> None:
         """Whole new content, atomically and synced."""
@@ -81,6 +88,20 @@ class SystemDisk:
                 new.unlink()
             raise
         self.sync_folder(path.parent)
+
+    def overwrite(self, path: Path, offset: int, data: bytes) -> None:
+        """Write over bytes that are there, and sync. A file system that copies on write may need space all the same."""
+        descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if offset + len(data) > os.fstat(descriptor).st_size:
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+            left = memoryview(data)
+            while left:
+                done = os.pwrite(descriptor, left, offset)
+                left, offset = left[done:], offset + done
+            os.fdatasync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def move(self, path: Path, to: Path) -> None:
         """Rename within one file system."""
@@ -161,6 +182,13 @@ class _SystemFile:
         if self._descriptor is None:
             raise OSError(errno.EBADF, "the file is closed")
         return self._descriptor
+
+
+def _set_aside(descriptor: int, room: int) -> None:
+    """Blocks for so many bytes, the size unchanged, where the C library and the file system know how."""
+    fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
+    if fallocate is not None:
+        fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(room))
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -23,6 +23,8 @@ class FrameKind(IntEnum):
     EVENTS = 2
     LOGS = 3
     REPORTS = 4
+    THINNED = 5
+    """A telemetry batch of coarser windows, in place of the full ones that it names."""
 
 
 KIND_OF_LANE: Mapping[LaneName, FrameKind] = {

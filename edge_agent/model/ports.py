@@ -91,11 +91,17 @@ class Disk(Protocol):
     def read(self, path: Path, offset: int = 0, size: int | None = None) -> bytes:
         """So many bytes from an offset, fewer at the end."""
 
-    def create(self, path: Path) -> OpenFile:
-        """A new file (mode 0600); FileExistsError when the name is taken."""
+    def create(self, path: Path, room: int = 0) -> OpenFile:
+        """A new file (mode 0600); FileExistsError when the name is taken.
+
+        `room` bytes are set aside for it if the disk can; its size stays 0, and `close(size)` gives back the rest.
+        """
 
     def replace(self, path: Path, data: bytes) -> None:
         """Whole new content, atomically: a crash leaves the old or the new, synced. Mode 0600."""
+
+    def overwrite(self, path: Path, offset: int, data: bytes) -> None:
+        """Write over bytes that the file has, and sync: needs no new space. OSError EINVAL where it has none."""
 
     def move(self, path: Path, to: Path) -> None:
         """Rename within one file system."""

@@ -147,7 +147,8 @@ class MemoryDisk:
         end = None if size is None else offset + size
         return bytes(self._file(path).cache[offset:end])
 
-    def create(self, path: Path) -> OpenFile:
+    def create(self, path: Path, room: int = 0) -> OpenFile:
+        del room  # sizes are exact here: nothing is set aside
         self.called("create", path)
         folder = self._folder(path.parent)
         if path.name in folder.names:
@@ -171,6 +172,16 @@ class MemoryDisk:
         self.written += len(data)
         folder.names[path.name] = _File(bytearray(data), bytearray(data))
         folder.durable = dict(folder.names)
+
+    def overwrite(self, path: Path, offset: int, data: bytes) -> None:
+        file = self._file(path)
+        end = offset + len(data)
+        if end > len(file.cache):
+            raise _error(errno.EINVAL, path)
+        file.cache[offset:end] = data
+        self.called("overwrite", path)
+        self.written += len(data)
+        file.platter[offset:end] = data
 
     def move(self, path: Path, to: Path) -> None:
         self.called("move", path)

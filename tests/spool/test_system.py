@@ -14,7 +14,7 @@ from edge_agent.kit.lamps import LampBoard
 from edge_agent.kit.offload import Threads
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.frame import Frame, Identity
-from edge_agent.model.ports import Clock, Disk
+from edge_agent.model.ports import Clock, Disk, OpenFile
 from edge_agent.model.verdict import Settlement
 from edge_agent.spool.inspect import listing, verify
 from edge_agent.spool.options import MIB
@@ -98,10 +98,10 @@ class FullDisk(SystemDisk):
 
     full = True
 
-    def create(self, path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN201 - the port says it
+    def create(self, path: Path, room: int = 0) -> OpenFile:
         if self.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return super().create(path)
+        return super().create(path, room)
 
 
 def test_memory_serves_a_full_disk_and_is_written_out_at_the_end(tmp_path: Path) -> None:

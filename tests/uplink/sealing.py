@@ -24,8 +24,8 @@ ANCHOR = Anchor(1_700_000_000_000, 1_700_000_000_100, 1_000_000)
 class UncutDisk(MemoryDisk):
     """A disk whose files cannot be cut, as on a file system that turned read-only: what a failed write left stays."""
 
-    def create(self, path: Path) -> OpenFile:
-        return _Uncut(super().create(path))
+    def create(self, path: Path, room: int = 0) -> OpenFile:
+        return _Uncut(super().create(path, room))
 
 
 class _Uncut:
