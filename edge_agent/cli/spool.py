@@ -1,12 +1,11 @@
-"""`edge-agent spool`: the buffer by hand. Reads only, with or without a running agent beside it.
+"""`edge-agent spool`: the buffer by hand.
 
-Commands that change it (repair, export, replay, thin) are not here yet.
+`ls`, `verify` and `export` read only, with or without a running agent beside them. `repair`, `replay` and `thin` change
+it and take its lock, so they say who has it while an agent runs.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated
 
 import orjson
 import typer
@@ -14,28 +13,29 @@ from rich.table import Table
 
 from edge_agent.cli.failure import tell
 from edge_agent.cli.screen import console
-from edge_agent.config.load import load
+from edge_agent.cli.spoolexport import export
+from edge_agent.cli.spoolfolder import AsJson, ConfigFile, Folder, folder_of
+from edge_agent.cli.spoolwork import replay
 from edge_agent.kit.disk import SystemDisk
-from edge_agent.model.failure import DeviceError, EdgeError
+from edge_agent.model.failure import EdgeError
 from edge_agent.spool.inspect import Finding, Listed, listing, verify
 
 spool = typer.Typer(
     help="The buffer by hand.", epilog="Example: edge-agent spool ls", no_args_is_help=True, add_completion=False
 )
 
-_Config = Annotated[Path | None, typer.Option(help="The config file; /etc/edge-agent/agent.toml when absent.")]
-_Folder = Annotated[Path | None, typer.Option(help="A spool's folder, instead of the config's.")]
-_Json = Annotated[bool, typer.Option("--json", help="One JSON list instead of a table.")]
+spool.command()(export)
+spool.command()(replay)
 
 
 @spool.command()
-def ls(config: _Config = None, folder: _Folder = None, as_json: _Json = False) -> None:  # noqa: FBT002 - a flag of the command line
+def ls(config: ConfigFile = None, folder: Folder = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line
     """List the segments, oldest first.
 
     Example: edge-agent spool ls --json
     """
     try:
-        found = listing(SystemDisk(), _folder(config, folder))
+        found = listing(SystemDisk(), folder_of(config, folder))
     except EdgeError as error:
         raise typer.Exit(tell(error)) from None
     if as_json:
@@ -52,13 +52,13 @@ def ls(config: _Config = None, folder: _Folder = None, as_json: _Json = False) -
 
 
 @spool.command(name="verify")
-def verify_(config: _Config = None, folder: _Folder = None, as_json: _Json = False) -> None:  # noqa: FBT002 - a flag of the command line
+def verify_(config: ConfigFile = None, folder: Folder = None, as_json: AsJson = False) -> None:  # noqa: FBT002 - a flag of the command line
     """Check every frame; exit 1 when a segment is damaged or a file is foreign.
 
     Example: edge-agent spool verify --folder /var/lib/edge-agent/spool/hub
     """
     try:
-        found = verify(SystemDisk(), _folder(config, folder))
+        found = verify(SystemDisk(), folder_of(config, folder))
     except EdgeError as error:
         raise typer.Exit(tell(error)) from None
     if as_json:
@@ -71,13 +71,6 @@ def verify_(config: _Config = None, folder: _Folder = None, as_json: _Json = Fal
     # What a running agent is writing just now looks unfinished from here, and is no finding.
     if any(one.what != "unfinished" for one in found):
         raise typer.Exit(1)
-
-
-def _folder(config: Path | None, folder: Path | None) -> Path:
-    where = folder or load(config, {}).settings.state.folder / "spool" / "hub"
-    if not where.is_dir():
-        raise DeviceError(f"there is no spool in {where}", hint="name its folder with --folder")
-    return where
 
 
 def _as_json(found: Sequence[Listed | Finding]) -> str:

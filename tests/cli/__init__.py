@@ -1,0 +1,1 @@
+"""Commands for people, called in this process on real files."""
