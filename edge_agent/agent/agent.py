@@ -46,12 +46,17 @@ from edge_agent.model.reading import Missed, Tick
 from edge_agent.model.word import ConfigChanged, Hello, Reset, Signed, Watch, Word
 from edge_agent.spool.spool import Spool
 from edge_agent.uplink.beater import Beater
+from edge_agent.uplink.daybook import Daybook
 from edge_agent.uplink.pusher import Pusher
 from edge_agent.uplink.sampler import Sampler
 from edge_agent.uplink.sealer import Sealer
 
 _SILENT = 30.0
 """Seconds without any tick after which this machine is said to make no progress."""
+
+_BOOTED_MS = 120_000
+_BOOT_SPREAD = 30.0
+"""Seconds within which a machine that was switched on so lately begins to follow its stream."""
 
 _GRACE = 5.0
 """Seconds that a stop may take to push what was sealed last; what is left stays in the spool."""
@@ -124,7 +129,15 @@ class Agent:
             )
             plan = await generations.first()
             self.pusher = pusher = Pusher(
-                settings.push, self.buffers, dialect, link, ports.clock, ports.chance, self.time, self.lamps
+                settings.push,
+                self.buffers,
+                dialect,
+                link,
+                ports.clock,
+                ports.chance,
+                self.time,
+                self.lamps,
+                await self._daybook(stack),
             )
             dispatcher = self._dispatcher(reports)
             listener = Listener(
@@ -143,8 +156,11 @@ class Agent:
             self._beater = beater = Beater(
                 settings.live, dialect, link, ports.clock, self.time, self.lamps, self.tally.latest
             )
-            parts = (*self._local(), listener, dispatcher, generations, watcher, beater, pusher)
-            async with running(*(Deferred(part, self._begun) for part in parts)):
+            # After a power cut a whole fleet is back in the same second, and must not ask for its streams in it.
+            spread = ports.chance.random() * _BOOT_SPREAD if ports.clock.now() < _BOOTED_MS else 0.0
+            following_hub = Deferred(listener, self._begun, later=spread)
+            parts = (*self._local(), dispatcher, generations, watcher, beater, pusher)
+            async with running(following_hub, *(Deferred(part, self._begun) for part in parts)):
                 following: Plan | None = plan
                 while following is not None:
                     following = await self._live(following, generations, stop)
@@ -168,6 +184,8 @@ class Agent:
             self.time,
             self.lamps,
             self._missed,
+            first=1.0 - ports.chance.random(),
+            limit=self.pusher.frame_limit if self.pusher else None,
         )
         await sealer.recover()
         sampler = Sampler(plan.schedules, ports.clock, ports.offload, self.lamps, self._take, self._miss, self._counted)
@@ -265,12 +283,23 @@ class Agent:
             case Hello() | ConfigChanged() | Reset() | Signed():
                 generations.nudge()
                 if self.pusher is not None:
-                    self.pusher.nudge()
+                    self.pusher.heard()
             case Watch(seconds):
                 if self._beater is not None:
                     self._beater.watch(seconds)
             case _:
                 pass  # the listener itself acts on the rest
+
+    async def _daybook(self, stack: AsyncExitStack) -> Daybook | None:
+        """The count of a day's bytes, open until the stack closes; None where a day has no bound."""
+        ports, settings = self._ports, self._loaded.settings
+        most = settings.push.max_bytes_per_day
+        if most == "unlimited":
+            return None
+        file = settings.state.folder / "allowance"
+        daybook = Daybook(most, file, ports.disk, ports.offload, ports.clock, self.lamps)
+        await stack.enter_async_context(daybook)
+        return daybook
 
     def _dispatcher(self, reports: Reporter) -> Dispatcher:
         ports, settings = self._ports, self._loaded.settings

@@ -94,6 +94,8 @@ def _push(progress: Progress | None, now: int) -> dict[str, Any] | None:
         "requests": progress.requests,
         "last_ack_age_s": _age(progress.last_ack, now),
         "waiting": progress.waiting,
+        "waiting_s": None if progress.until is None else max(0, progress.until - now) / 1000,
+        "today_bytes": progress.today,
     }
 
 

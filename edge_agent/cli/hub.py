@@ -1,10 +1,12 @@
-"""`edge-agent hub`: the hub as a daemon, and the two things that its operator needs at a shell.
+"""`edge-agent hub`: the hub as a daemon, and what its operator needs at a shell.
 
     edge-agent hub                 serve until SIGTERM
     edge-agent hub device ID       a new key for a device, shown once, with the lines for its config
     edge-agent hub token           a one-time login link
+    edge-agent hub backup FILE     the whole hub in one file
+    edge-agent hub restore FILE    the hub of that file, put back
 
-The last two work on the hub's folder, beside a running hub too. Parsed by the standard library, to start light.
+All but the first and the last work beside a running hub, too. Parsed by the standard library, to start light.
 """
 
 import argparse
@@ -22,8 +24,10 @@ import orjson
 
 from edge_agent.agent.logs import configure_logs
 from edge_agent.cli.failure import tell
+from edge_agent.cli.hubbackup import back_up, restore
+from edge_agent.hub.folder import FILE
 from edge_agent.hub.settings import Settings, load
-from edge_agent.hub.wiring import FILE, Hub, serve
+from edge_agent.hub.wiring import Hub, serve
 from edge_agent.kit.chance import system_chance
 from edge_agent.kit.clock import SystemClock
 from edge_agent.kit.offload import Threads
@@ -40,9 +44,13 @@ def main(argv: list[str]) -> int:
     try:
         settings = load(getattr(told, "config", None), flags)
         if told.verb == "device":
-            asyncio.run(_inside(settings, lambda hub: _device(hub, settings, told.id)))
+            asyncio.run(_inside(settings, lambda hub: _device(hub, settings, told.id, alone=told.end_old)))
         elif told.verb == "token":
             asyncio.run(_inside(settings, lambda hub: _token(hub, settings)))
+        elif told.verb == "backup":
+            back_up(settings, told.file, as_json=told.json)
+        elif told.verb == "restore":
+            restore(settings, told.file, replace=told.replace, as_json=told.json)
         else:
             asyncio.run(_serve(settings, told))
     except EdgeError as error:
@@ -67,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--json", action="store_true", help="one line of JSON once it serves, with a login link")
     parser.add_argument("--until-stdin-ends", action="store_true", help="stop when standard input ends")
-    verbs = parser.add_subparsers(dest="verb", metavar="[device ID | token]")
+    verbs = parser.add_subparsers(dest="verb", metavar="[device ID | token | backup FILE | restore FILE]")
     device = verbs.add_parser(
         "device",
         help="a new key for a device",
@@ -76,6 +84,11 @@ def _parser() -> argparse.ArgumentParser:
         parents=[shared],
     )
     device.add_argument("id", metavar="ID")
+    device.add_argument(
+        "--end-old",
+        action="store_true",
+        help="end the keys it had at once; otherwise they hold until the new one is used",
+    )
     verbs.add_parser(
         "token",
         help="a one-time login link",
@@ -83,7 +96,30 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: edge-agent hub token --folder /var/lib/edge-hub",
         parents=[shared],
     )
+    _add_backups(verbs, shared)
     return parser
+
+
+def _add_backups(verbs: Any, shared: argparse.ArgumentParser) -> None:
+    backup = verbs.add_parser(
+        "backup",
+        help="the whole hub in one file",
+        description="The whole hub in one file, its keys too, while it serves. The file appears once it is checked.",
+        epilog="example: edge-agent hub backup /mnt/usb/hub-monday.sqlite --folder /var/lib/edge-hub",
+        parents=[shared],
+    )
+    restore = verbs.add_parser(
+        "restore",
+        help="the hub of a backup, put back",
+        description="Put the hub of a backup into the folder, while no hub serves from it. People log in again, and"
+        " devices come back to the configs of the backup.",
+        epilog="example: edge-agent hub restore /mnt/usb/hub-monday.sqlite --folder /var/lib/edge-hub",
+        parents=[shared],
+    )
+    restore.add_argument("--replace", action="store_true", help="set the hub that is there aside, under another name")
+    for verb in (backup, restore):
+        verb.add_argument("file", type=Path, metavar="FILE")
+        verb.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one line of JSON")
 
 
 async def _serve(settings: Settings, told: argparse.Namespace) -> None:
@@ -150,8 +186,8 @@ async def _inside(settings: Settings, work: Callable[[Hub], Awaitable[None]]) ->
         await hub.close()
 
 
-async def _device(hub: Hub, settings: Settings, device: str) -> None:
-    key = await hub.accounts.add_device(device)
+async def _device(hub: Hub, settings: Settings, device: str, *, alone: bool) -> None:
+    key = await hub.accounts.add_device(device, alone=alone)
     signing = _signing(hub)
     print(f"# {device}'s key, shown this once: put it into a file of mode 0600 on the device\n{key}\n")
     print(

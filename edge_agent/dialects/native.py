@@ -7,9 +7,13 @@
     POST /api/v1/devices/{id}/live          {"axis","now","anchor","ticks":[...],"lamps":[...]}, not stored
 
 A frame is settled by a `results` entry that names it, or by a problem with a code about frames that names the one
-frame that was sent (members `epoch` and `seq`). Such a problem that names nothing was understood and settles
-nothing: the same frames come again, fewer at once. Whatever else answers is a wrong door, and is quoted: status,
-content type, the first 80 printable characters of each; a problem by its code, title and detail likewise.
+frame that was sent (members `epoch` and `seq`). `rejected` settles it only where the code is the frame's own fault, so
+that each hub would say the same: bad_json, bad_batch, bad_gzip, and identity_conflict (which gives it a new number).
+Any other code may be this hub's (`unsupported_version`: a later one knows it; `too_large`: another takes more) or the
+line's (`frame_*`: the frame was read whole here, and arrived damaged): such a frame is kept, and the code told. A
+problem about frames that names nothing was understood and settles nothing: the same frames come again, fewer at once.
+Whatever else answers is a wrong door, and is quoted: status, content type, the first 80 printable characters of each; a
+problem by its code, title and detail likewise.
 
 Pure: values to requests, answers to verdicts. The link adds the key. There is no grant, registration, report or log
 request: the key is the grant, the first push registers, reports and logs travel as frames.
@@ -67,9 +71,8 @@ _STATUSES: Mapping[str, SettledStatus] = {
     "thinned": "thinned",
     "rejected": "rejected",
 }
-_ABOUT_FRAMES = frozenset(
-    {"bad_json", "bad_batch", "bad_gzip", "too_large", "unsupported_version", "identity_conflict"}
-)
+_OWN_FAULT = frozenset({"bad_json", "bad_batch", "bad_gzip", "identity_conflict"})
+_ABOUT_FRAMES = _OWN_FAULT | {"too_large", "unsupported_version"}
 _EPOCH = re.compile(r"[0-9a-f]{16}")
 
 
@@ -101,7 +104,7 @@ class Native:
         problem = parse_problem(answer.headers.get("content-type", ""), answer.body)
         if status == HTTPStatus.OK:
             results = _results(answer)
-            return Refused(_quoted(answer)) if results is None else Delivered(_settled(frames, results))
+            return Refused(_quoted(answer)) if results is None else _delivered(frames, results)
         if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
             return Unauthorized(_named(answer, problem))
         if passes(status):
@@ -109,9 +112,9 @@ class Native:
         if problem is not None and status >= HTTPStatus.BAD_REQUEST:
             if problem.code == "clock_skew":
                 return Skewed(_whole(problem.extra.get("hub_time")))
-            named = _settled(frames, [{**problem.extra, "status": "rejected", "code": problem.code}])
-            if _about_frames(problem.code) and named and len(frames) == 1:
-                return Delivered(named)
+            named = _delivered(frames, [{**problem.extra, "status": "rejected", "code": problem.code}])
+            if _about_frames(problem.code) and (named.settled or named.kept) and len(frames) == 1:
+                return named
             if _about_frames(problem.code) and status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
                 return Delivered({})
         if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -133,7 +136,7 @@ class Native:
             case "config":
                 return ConfigChanged()
             case "keepalive":
-                return Keepalive()
+                return Keepalive(twin=_members(data.encode()).get("twin") is True)
             case "reset":
                 return Reset()
             case "hello" | "watch" | "bye":
@@ -185,21 +188,26 @@ def _results(answer: Answer) -> list[Any] | None:
     return results if isinstance(results, list) else None
 
 
-def _settled(frames: Sequence[Frame], results: Sequence[Any]) -> dict[Identity, Settlement]:
+def _delivered(frames: Sequence[Frame], results: Sequence[Any]) -> Delivered:
     """What entries say of the frames that were sent; entries of other shapes or other frames say nothing."""
     asked = {frame.identity for frame in frames}
     settled: dict[Identity, Settlement] = {}
+    kept: dict[Identity, str] = {}
     for entry in results:
         if not isinstance(entry, dict):
             continue
-        epoch, seq, code = entry.get("epoch"), _whole(entry.get("seq")), entry.get("code")
+        epoch, seq, given = entry.get("epoch"), _whole(entry.get("seq")), entry.get("code")
         status = _STATUSES.get(str(entry.get("status")))
         if status is None or seq is None or not isinstance(epoch, str) or _EPOCH.fullmatch(epoch) is None:
             continue
-        identity = Identity(int(epoch, 16), seq)
-        if identity in asked:
-            settled[identity] = Settlement(status, code if isinstance(code, str) else None)
-    return settled
+        identity, code = Identity(int(epoch, 16), seq), given if isinstance(given, str) else None
+        if identity not in asked:
+            continue
+        if status == "rejected" and code not in _OWN_FAULT:
+            kept[identity] = printable(code or "rejected without a code", _QUOTED)
+        else:
+            settled[identity] = Settlement(status, code)
+    return Delivered(settled, kept)
 
 
 def _word_of(event: str, members: Mapping[str, Any]) -> Word | None:

@@ -12,9 +12,10 @@ between any two bytes after that. Any byte is a sign of life, a comment too; a l
     anything else (redirects, pages, other 4xx)    a wrong door: a slow probe
 
 The backoff starts over only after a connection stood for a minute, so that a hub that accepts and drops is not
-hammered. Words are handed on one at a time; while one is handled nothing is read and no limit runs. The id of
-an event counts as heard once its word was handled: what a crash cuts off is replayed. A hub that answers 400 or 431
-to a request with an id may choke on it: the next request goes without.
+hammered. A `bye` and a `keepalive` that say `twin` are told by the lamp. Words are handed on one at a time; while one
+is handled nothing is read and no limit runs. The id of an event counts as heard once its word was handled: what a crash
+cuts off is replayed. A hub that answers 400 or 431 to a request with an id may choke on it: the next request goes
+without.
 """
 
 from collections.abc import Awaitable, Callable
@@ -33,7 +34,7 @@ from edge_agent.model.lamp import Lamps
 from edge_agent.model.offers import Dialect
 from edge_agent.model.ports import Chance, Clock, Disk, Link, Offload, Stream
 from edge_agent.model.quantity import Interval
-from edge_agent.model.word import Bye, Reset, Word
+from edge_agent.model.word import Bye, Keepalive, Reset, Word
 from edge_agent.wire.headers import passes, retry_after
 from edge_agent.wire.sse import Decoder, Event
 
@@ -46,6 +47,7 @@ _LAST_WRITE = 2.0
 _OK, _NO_CONTENT = 200, 204
 _UNAUTHORIZED = frozenset({401, 403})
 _CHOKED = frozenset({400, 431})
+_TWIN = "twin: another machine speaks under this device's id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +170,7 @@ class Listener:
         asked = self._last_id
         decoder = Decoder(last_event_id=asked)
         void: str | None = None
+        twin = False
         limit = self._options.first_byte
         while True:
             patience.deadline = _from_now(limit)
@@ -186,7 +189,11 @@ class Listener:
                         void = asked
                     self._remember(event.id, void)
                     if isinstance(word, Bye):
-                        return _End(f"the hub said goodbye: {word.why}", after=word.after)
+                        why = _TWIN if word.why == "twin" else f"the hub said goodbye: {word.why}"
+                        return _End(why, after=word.after)
+                    if isinstance(word, Keepalive) and word.twin != twin:
+                        twin = word.twin
+                        self._lamps.light(LAMP, "warn" if twin else "ok", _TWIN if twin else "")
             except Malformed as wrong:
                 return _End(f"the stream is malformed: {wrong}")
             self._remember(decoder.last_event_id, void)

@@ -1,9 +1,9 @@
 """Devices and their keys: a key is 256 random bits, shown once, kept as its SHA-256.
 
 A device may hold two keys while it changes from one to the other: the first use of a newer key ends the older ones, so
-that a lost answer never locks a device out. Known keys are kept in memory for a minute, so that another process
-(`hub device`) may give a new one. A fast hash is right here: 256 random bits cannot be guessed. Devices cannot be
-removed here.
+that a lost answer never locks a device out; who wants a key ended at once (a card that was lost) says so. Known keys
+are kept in memory for a minute, so that another process (`hub device`) may give a new one; `review` forgets those that
+have ended meanwhile. A fast hash is right here: 256 random bits cannot be guessed. Devices cannot be removed here.
 """
 
 import base64
@@ -12,6 +12,7 @@ import hmac
 import re
 import sqlite3
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from edge_agent.hub.exchange import Caller
@@ -59,8 +60,11 @@ class Accounts:
         self._store, self._clock, self._chance = store, clock, chance
         self._known: dict[bytes, _Known] = {}
 
-    async def add_device(self, device: str) -> str:
-        """A new key for a device, which is added when it is new; ConfigError for an id that cannot be one."""
+    async def add_device(self, device: str, *, alone: bool = False) -> str:
+        """A new key for a device, which is added when it is new; ConfigError for an id that cannot be one.
+
+        `alone` ends every key that it had, at once.
+        """
         if not _ID.fullmatch(device):
             raise ConfigError(
                 f"{device!r} cannot be the id of a device",
@@ -70,10 +74,20 @@ class Accounts:
 
         def added(connection: sqlite3.Connection) -> None:
             connection.execute("INSERT OR IGNORE INTO account_device VALUES (?, ?)", (device, now))
+            if alone:
+                connection.execute("DELETE FROM account_key WHERE device = ?", (device,))
             _give(connection, device, hashed(key))
 
         await self._store.write(added)
         return key
+
+    async def review(self) -> AbstractSet[bytes]:
+        """Forget the keys that have ended, by whatever process; the hashes of all that stand."""
+        standing = await self._store.read(
+            lambda connection: frozenset(digest for (digest,) in connection.execute("SELECT hash FROM account_key"))
+        )
+        self._known = {digest: known for digest, known in self._known.items() if digest in standing}
+        return standing
 
     async def change_key(self, device: str, key: str) -> bool:
         """Take a key that the device made; the old one holds until this one is used. False when it is not one."""

@@ -11,8 +11,9 @@ from typing import Any
 import orjson
 
 from edge_agent.hub.accounts import Accounts
+from edge_agent.hub.condition import Condition
 from edge_agent.hub.exchange import Ask, Reply
-from edge_agent.hub.forms import DeviceForm, DeviceKey, DeviceList, DeviceRow, KeyForm, read_body, reply
+from edge_agent.hub.forms import DeviceForm, DeviceKey, DeviceList, DeviceRow, KeyForm, StoreRow, read_body, reply
 from edge_agent.hub.journal import Journal
 from edge_agent.hub.presence import Presence
 from edge_agent.hub.router import problem
@@ -35,13 +36,23 @@ FROM account_device LEFT JOIN sender ON sender.device = account_device.id
 class Devices:
     """Lists devices and adds them. `is_watched` tells whether somebody looks at one."""
 
-    def __init__(self, store: Store, accounts: Accounts, presence: Presence, is_watched: Callable[[str], bool]) -> None:
-        self._store, self._accounts, self._presence, self._is_watched = store, accounts, presence, is_watched
+    def __init__(
+        self,
+        store: Store,
+        accounts: Accounts,
+        presence: Presence,
+        condition: Condition,
+        is_watched: Callable[[str], bool],
+    ) -> None:
+        self._store, self._accounts, self._presence = store, accounts, presence
+        self._condition, self._is_watched = condition, is_watched
 
     async def listed(self, ask: Ask) -> Reply:
         """GET: every device."""
         rows = await self._store.read(lambda connection: connection.execute(f"{_SELECT} ORDER BY 1").fetchall())
-        return reply(DeviceList(devices=[self._row(row) for row in rows], hub_time=ask.received_at))
+        found = self._condition.look()
+        store = StoreRow(state=found.state, since=found.since, note=found.note)
+        return reply(DeviceList(devices=[self._row(row) for row in rows], store=store, hub_time=ask.received_at))
 
     async def shown(self, ask: Ask) -> Reply | Problem:
         """GET: one device."""

@@ -140,10 +140,19 @@ class DeviceRow(_Told):
     lamps: list[LampRow]
 
 
+class StoreRow(_Told):
+    """How the hub's store is, since when (Unix ms), and why."""
+
+    state: Literal["ok", "full", "broken"]
+    since: int
+    note: str
+
+
 class DeviceList(_Told):
     """Every device, sorted by id."""
 
     devices: list[DeviceRow]
+    store: StoreRow
     hub_time: int
 
 

@@ -6,6 +6,9 @@ settled:
 
     {"results": [{"epoch": "<16 hex>", "seq": n, "status": "stored|duplicate|rejected", "code"?}], "hub_time": ms}
 
+A thinned frame is named by its own identity, and is `stored` or `duplicate` as the others are; the audit speaks of the
+numbers that it stands for.
+
 A device whose `Edge-Sent-At` is off by more than the tolerance is told so (400 `clock_skew`) before anything is opened.
 It learns the hub's time from that, or comes without the header. The age of a sample is never a reason. A request of one
 frame whose number holds other bytes is answered 409. Malformed, StoreFull and StoreBroken are the router's to answer.

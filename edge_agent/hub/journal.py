@@ -3,20 +3,22 @@
 An entry belongs to a stream (`device:<id>`, or `events`) and has a number that only grows over all streams; its id on
 the wire is `<hub epoch>-<n>`. Entries are added inside the transaction that made them true, and published after it
 committed, in their order: `pump` reads what is new from the store, so that nothing is told that was rolled back. A
-stream keeps its newest entries only; its floor is the largest number that was removed, and whoever asks from below it,
-or from another epoch, or from the future (a restored backup), cannot be served: `reset`.
+stream keeps its newest entries only, bounded in number and in bytes; its floor is the largest number that was removed,
+and whoever asks from below it, or from another epoch, or from the future (a restored backup), cannot be served:
+`reset`. Only streams that grew are trimmed.
 """
 
 import asyncio
 import sqlite3
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import orjson
 
 from edge_agent.hub.fanout import Fanout
 from edge_agent.hub.keys import Keyring
-from edge_agent.hub.store import Store
+from edge_agent.hub.store import Store, StoreBroken, StoreFull
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS journal_entry (
@@ -28,8 +30,11 @@ CREATE TABLE IF NOT EXISTS journal_floor (stream TEXT PRIMARY KEY, n INTEGER NOT
 """
 
 EVENTS = "events"
-_KEPT_OF_EVENTS = 10_000
-_KEPT_OF_A_DEVICE = 500
+_MOST_OF_EVENTS = (10_000, 16 * 2**20)
+_MOST_OF_A_DEVICE = (500, 2**20)
+"""Entries, and bytes of their data."""
+
+_TRIMMED_AT_ONCE = 64
 _PUMPED_AT_ONCE = 1000
 _MOST_DIGITS = 18
 """A number with more digits was never given out, and might not fit SQLite."""
@@ -58,10 +63,13 @@ class Journal:
         # The largest number given out, committed or not: while it is not above `_told` there is nothing to read.
         self._given = 0
         self._turn = asyncio.Lock()
+        # Added to on the writer's thread: each change of it is one call, which no thread sees half done.
+        self._grown: set[str] = set()
 
     async def open(self) -> None:
         """Start after what earlier lives told."""
         self._told = self._given = await self._store.read(_newest)
+        self._grown = set(await self._store.read(_streams))
 
     def append(
         self, connection: sqlite3.Connection, stream: str, device: str, event: str, data: bytes | Mapping[str, Any]
@@ -74,6 +82,7 @@ class Journal:
         )
         number = cursor.lastrowid
         assert number is not None
+        self._grown.add(stream)
         self._given = max(self._given, number)
         return number
 
@@ -111,8 +120,15 @@ class Journal:
         return await self._store.read(lambda connection: _since(connection, stream, int(written)))
 
     async def trim(self) -> None:
-        """Remove what is older than each stream keeps."""
-        await self._store.write(_trim)
+        """Remove what is older than each stream keeps; StoreFull and StoreBroken leave it for the next time."""
+        while self._grown:
+            streams = sorted(self._grown)[:_TRIMMED_AT_ONCE]
+            self._grown.difference_update(streams)
+            try:
+                await self._store.write(partial(_trim, streams=streams))
+            except (StoreFull, StoreBroken):
+                self._grown.update(streams)
+                raise
 
 
 def _newest(connection: sqlite3.Connection) -> int:
@@ -136,17 +152,27 @@ def _since(connection: sqlite3.Connection, stream: str, n: int) -> list[Entry] |
     return [Entry(*row) for row in rows]
 
 
-def _trim(connection: sqlite3.Connection) -> None:
-    crowded = connection.execute(
-        "SELECT stream FROM journal_entry GROUP BY stream HAVING count(*) > CASE stream WHEN ? THEN ? ELSE ? END",
-        (EVENTS, _KEPT_OF_EVENTS, _KEPT_OF_A_DEVICE),
-    ).fetchall()
-    for (stream,) in crowded:
-        kept = _KEPT_OF_EVENTS if stream == EVENTS else _KEPT_OF_A_DEVICE
-        (edge,) = connection.execute(
-            "SELECT n FROM journal_entry WHERE stream = ? ORDER BY n DESC LIMIT 1 OFFSET ?", (stream, kept)
-        ).fetchone()
+def _streams(connection: sqlite3.Connection) -> list[str]:
+    return [stream for (stream,) in connection.execute("SELECT DISTINCT stream FROM journal_entry")]
+
+
+def _trim(connection: sqlite3.Connection, streams: Sequence[str]) -> None:
+    for stream in streams:
+        edge = _edge(connection, stream, *(_MOST_OF_EVENTS if stream == EVENTS else _MOST_OF_A_DEVICE))
+        if edge is None:
+            continue
         connection.execute("DELETE FROM journal_entry WHERE stream = ? AND n <= ?", (stream, edge))
         connection.execute(
             "INSERT INTO journal_floor VALUES (?, ?) ON CONFLICT (stream) DO UPDATE SET n = excluded.n", (stream, edge)
         )
+
+
+def _edge(connection: sqlite3.Connection, stream: str, most: int, most_bytes: int) -> int | None:
+    """The newest entry that a stream keeps no more."""
+    rows = connection.execute("SELECT n, length(data) FROM journal_entry WHERE stream = ? ORDER BY n DESC", (stream,))
+    size = 0
+    for index, (n, length) in enumerate(rows):
+        size += length
+        if index == most or size > most_bytes:
+            return int(n)
+    return None

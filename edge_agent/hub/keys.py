@@ -35,7 +35,7 @@ class Keyring:
             return dict(connection.execute("SELECT name, value FROM hub_secret"))
 
         self._secrets = await self._store.write(kept)
-        self.key_id = f"hub-{hashlib.sha256(self.public).hexdigest()[:8]}"
+        self.key_id = key_id_of(self._secrets["private"])
 
     @property
     def epoch(self) -> str:
@@ -55,3 +55,8 @@ class Keyring:
     def sign(self, purpose: Literal["instruction", "config"], body: bytes) -> bytes:
         """The envelope of a body, signed by the hub's key."""
         return sign(purpose, body, self.key_id, self._secrets["private"])
+
+
+def key_id_of(private: bytes) -> str:
+    """The name of a signing key, made of its public half."""
+    return f"hub-{hashlib.sha256(public_of(private)).hexdigest()[:8]}"

@@ -90,7 +90,7 @@ class Live:
         """POST: a heartbeat, with ticks while somebody looks."""
         form, device = read_body(LiveForm, ask.request), ask.caller.name
         lamps = [LampRow(part=part, state=state, since=since, note=note) for part, state, since, note in form.lamps]
-        self._presence.described(device, form.axis, lamps)
+        self._presence.described(device, form.axis, form.now, lamps)
         anchor = Anchor(*form.anchor) if form.anchor else None
         for collector, at, readings in form.ticks:
             ts, error = placed(at, anchor)

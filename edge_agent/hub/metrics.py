@@ -1,11 +1,15 @@
 """The hub's own numbers as Prometheus text. No device is named: the page is open to the network.
 
-`/healthz` means that the loop turns, `/readyz` that the store answers. Counters start at 0 with the process.
+`/healthz` means that the loop turns, `/readyz` that the store answers. It says `full` with status 200 where nothing
+more can be stored, since readers are still served and the page tells people why; what is broken is 503. Both with the
+time at which it began. Counters start at 0 with the process.
 """
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 
+from edge_agent.hub.condition import STATES, Condition
 from edge_agent.hub.exchange import Ask, Reply
 from edge_agent.hub.presence import Presence
 from edge_agent.hub.router import Sight
@@ -20,9 +24,15 @@ class Metrics:
     """Counts requests and shows gauges; each of `gauges` is a metric's name with what reads it now."""
 
     def __init__(
-        self, store: Store, clock: Clock, presence: Presence, gauges: Mapping[str, Callable[[], float]]
+        self,
+        store: Store,
+        clock: Clock,
+        presence: Presence,
+        condition: Condition,
+        gauges: Mapping[str, Callable[[], float]],
     ) -> None:
-        self._store, self._clock, self._presence, self._gauges = store, clock, presence, gauges
+        self._store, self._clock, self._gauges = store, clock, gauges
+        self._presence, self._condition = presence, condition
         self._requests: Counter[tuple[str, str, int]] = Counter()
         self._started = clock.now()
 
@@ -39,9 +49,18 @@ class Metrics:
             lines.append(f"edge_hub_requests_total{{{labels}}} {count}")
         lines.append("# TYPE edge_hub_devices gauge")
         lines += [f'edge_hub_devices{{state="{state}"}} {count}' for state, count in self._presence.states().items()]
-        gauges = {"uptime_seconds": lambda: (self._clock.now() - self._started) / 1000, **self._gauges}
+        report = self._condition.look()
+        lines.append("# TYPE edge_hub_store gauge")
+        lines += [f'edge_hub_store{{state="{state}"}} {int(state == report.state)}' for state in STATES]
+        gauges = {
+            "uptime_seconds": lambda: (self._clock.now() - self._started) / 1000,
+            "store_since_seconds": lambda: report.since / 1000,
+            "store_used_bytes": lambda: self._store.room.used,
+            "store_free_bytes": lambda: self._store.room.free,
+            **self._gauges,
+        }
         for name, read in gauges.items():
-            lines += [f"# TYPE edge_hub_{name} gauge", f"edge_hub_{name} {read():g}"]
+            lines += [f"# TYPE edge_hub_{name} gauge", f"edge_hub_{name} {read():.15g}"]
         return Reply(200, ("\n".join(lines) + "\n").encode(), _TEXT)
 
     async def live(self, _ask: Ask) -> Reply:
@@ -49,6 +68,11 @@ class Metrics:
         return Reply(200, b"ok\n", _PLAIN)
 
     async def ready(self, _ask: Ask) -> Reply:
-        """GET /readyz: StoreBroken becomes 503."""
+        """GET /readyz; a StoreBroken of the read becomes 503, too."""
         await self._store.read(lambda connection: connection.execute("SELECT 1").fetchone())
-        return Reply(200, b"ok\n", _PLAIN)
+        report = self._condition.look()
+        if report.state == "ok":
+            return Reply(200, b"ok\n", _PLAIN)
+        began = datetime.fromtimestamp(report.since / 1000, timezone.utc).isoformat(timespec="seconds")
+        said = f"store {report.state} since {began}: what devices send is not stored, and stays with them\n"
+        return Reply(503 if report.state == "broken" else 200, said.encode(), _PLAIN)

@@ -8,6 +8,9 @@ stored.
 A request that is light, as most are, is opened at once: a thread would cost more than the opening. What is larger, or
 unpacks to more than it seems to, goes to a worker, so that the loop stays free.
 
+A thinned frame says in its payload which numbers it stands for, and its own identity follows from that
+(`wire.coarse`): whatever does not agree, or says it in a frame of another kind, is refused.
+
 Bounds: a payload unpacks to at most 16 MiB. Of a request at most 800 frames are opened, and none more once 64 MiB were
 unpacked: the rest gets no result and comes again. So the reply stays within what a device reads, and one
 request's work stays bounded whatever its payloads hide.
@@ -27,7 +30,8 @@ from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import LANES, Frame, FrameKind, Identity, Loss, Range
 from edge_agent.model.http import Request
 from edge_agent.model.ports import Worker
-from edge_agent.wire.batch import Survey, unzip
+from edge_agent.wire.batch import Survey, Thins, unzip
+from edge_agent.wire.coarse import stand_in_epoch
 from edge_agent.wire.frame import split
 from edge_agent.wire.record import Records, parse
 from edge_agent.wire.survey import Surveyor
@@ -46,6 +50,7 @@ _NUMBERS = 2**63 - 1
 _TIMES = 2**53
 _GZIP_LEVEL = 6
 _EPOCH = re.compile(r"[0-9a-f]{1,16}")
+_BATCH_KINDS = (FrameKind.TELEMETRY, FrameKind.THINNED)
 _RECORD_KINDS = (FrameKind.EVENTS, FrameKind.LOGS, FrameKind.REPORTS)
 _REASONS = ("quota", "age", "damaged", "no_space", "rejected", "unaccounted", "unsealed")
 
@@ -74,8 +79,13 @@ class Parcel:
         return self.frame.sealed_at, self.frame.sealed_at
 
     @property
+    def thins(self) -> Thins | None:
+        """What it stands for if it is a thinned frame; None if it is any other."""
+        return self.content.thins if isinstance(self.content, Survey) else None
+
+    @property
     def readings(self) -> int:
-        """How many values it holds."""
+        """How many values it holds; of a thinned one how many it tells of (`wire.track`)."""
         return self.content.readings if isinstance(self.content, Survey) else 0
 
 
@@ -152,8 +162,10 @@ class _Bench:
     def _opened(self, frame: Frame, body: bytes) -> Parcel:
         if frame.identity.seq >= _NUMBERS or abs(frame.sealed_at) > _TIMES:
             raise Malformed("bad_batch", "the frame's number or time is out of range")
-        if frame.kind == FrameKind.TELEMETRY:
-            return Parcel(frame, self._surveyor.survey(body))
+        if frame.kind in _BATCH_KINDS:
+            batch = self._surveyor.survey(body)
+            _check_thins(frame, batch.thins)
+            return Parcel(frame, batch)
         if frame.kind not in _RECORD_KINDS:
             raise Malformed("unsupported_version", f"frames of kind {frame.kind} are not known here")
         content = parse(body)
@@ -179,7 +191,19 @@ class _Bench:
                 raise Malformed("bad_batch", "seq must be an integer from 0", field="seq")
             identity = Identity(int(epoch, 16), seq)
         payload = gzip.compress(body, _GZIP_LEVEL, mtime=0)
-        return Parcel(Frame(FrameKind.TELEMETRY, identity, content.last or 0, payload), content, body=body)
+        frame = Frame(FrameKind.TELEMETRY, identity, content.last or 0, payload)
+        _check_thins(frame, content.thins)
+        return Parcel(frame, content, body=body)
+
+
+def _check_thins(frame: Frame, thins: Thins | None) -> None:
+    if thins is None:
+        if frame.kind == FrameKind.THINNED:
+            raise Malformed("bad_batch", "a thinned frame says what it stands for", field="thins")
+    elif frame.kind != FrameKind.THINNED:
+        raise Malformed("bad_batch", "what stands for other batches comes in a thinned frame", field="thins")
+    elif frame.identity != (stand_in_epoch(thins.epoch, thins.window), thins.ranges[0][0]):
+        raise Malformed("bad_batch", "a thinned frame is numbered by what it stands for", field="thins")
 
 
 def _loss(record: Mapping[str, Any], field: str) -> Loss:

@@ -2,9 +2,9 @@
 
 `online`: heard within 90 s. `stale`: silent for longer, but its stream still stands or it was heard within 300 s.
 `offline`: else, and after a start of the hub until heard. Each transition is an `agent.status` event. A device is a
-`twin` when an axis (a boot's name) comes back after another was seen: two machines use one id, since a reboot never
-brings an old axis back. Lamps are what the device said last, lost when the hub restarts. When it was last seen is
-kept over restarts, to the last transition.
+`twin` for ten minutes after two machines were last seen to speak for it (`twins`): by heartbeats, which name their
+boot, or by pushes, which name their process, too. Lamps are what the device said last, lost when the hub restarts. When
+it was last seen is kept over restarts, to the last transition.
 """
 
 import asyncio
@@ -17,7 +17,9 @@ from typing import Literal, NoReturn
 from edge_agent.hub.forms import LampRow
 from edge_agent.hub.journal import Journal
 from edge_agent.hub.store import Store, StoreBroken, StoreFull
+from edge_agent.hub.twins import Lives
 from edge_agent.model.ports import Clock
+from edge_agent.wire import headers
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS presence_seen (device TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
@@ -28,7 +30,7 @@ State = Literal["online", "stale", "offline"]
 ONLINE_MS = 90_000
 STALE_MS = 300_000
 _TWIN_MS = 600_000
-_FORMER_AXES = 8
+_LOOK_MS = 3_000
 
 
 @dataclass(slots=True)
@@ -40,8 +42,9 @@ class _Sign:
     streams: int = 0
     told: tuple[State, bool] = ("offline", False)
     lamps: Sequence[LampRow] = ()
-    axis: str = ""
-    former: list[str] = field(default_factory=list)
+    boots: Lives = field(default_factory=Lives)
+    processes: Lives = field(default_factory=Lives)
+    looked: int | None = None
     twin_until: int = 0
 
 
@@ -94,18 +97,31 @@ class Presence:
         finally:
             sign.streams -= 1
 
-    def described(self, device: str, axis: str, lamps: Sequence[LampRow]) -> None:
-        """What a device said of itself: the axis it lives on and its lamps."""
+    def described(self, device: str, axis: str, at: int, lamps: Sequence[LampRow]) -> None:
+        """What a device said of itself: the axis it lives on, its time there, and its lamps."""
         sign = self._signs.setdefault(device, _Sign())
         sign.lamps = tuple(lamps)
-        if axis == sign.axis:
+        self._doubt(sign, twin=sign.boots.speaks(axis, at, self._clock.now()))
+
+    def pushed(self, device: str, given: Mapping[str, str]) -> None:
+        """What the headers of a push say: a process has an axis, and a telemetry epoch that none had before.
+
+        Looked at every few seconds only: who pushes a backlog says it over and over. Malformed when they say nonsense.
+        """
+        sign, now = self._signs.setdefault(device, _Sign()), self._clock.now()
+        if sign.looked is not None and now - sign.looked < _LOOK_MS:
             return
-        if axis in sign.former:
+        sign.looked = now
+        inventory = headers.parse_inventory(given.get(headers.SPOOL, ""))
+        own = next((one.epoch for one in reversed(inventory) if one.lane == "telemetry"), None)
+        for axis, at in headers.parse_clocks(given.get(headers.CLOCK, "")).items() if own is not None else ():
+            self._doubt(sign, twin=sign.processes.speaks(f"{axis}/{own}", at, now))
+
+    def _doubt(self, sign: _Sign, *, twin: bool) -> None:
+        if twin:
             sign.twin_until = self._clock.now() + _TWIN_MS
-            self._woken.set()
-        if sign.axis:
-            sign.former = [one for one in (*sign.former, sign.axis) if one != axis][-_FORMER_AXES:]
-        sign.axis = axis
+            if not sign.told[1]:
+                self._woken.set()
 
     def view(self, device: str) -> View:
         """One device as it is now."""

@@ -9,16 +9,23 @@ of the range: gauges to their mean, counters to their last value, both with the 
 `ts_err` is then the worst of the slice. `timeline` says what `ts`, `ts_err` (null: unknown) and `flag` mean. What was
 not read is no point.
 
+What was thinned on the device comes back as it is: a window of a gauge is a point in its middle, with what its `count`
+readings had as mean, least and greatest, and a counter's readings that were kept are points as all others. Where the
+full frames came as well, the full readings are told: left out are windows that lie wholly within a run of stored frames
+with numbers one after another, and counters' readings within it. A window at the edge of a run is told beside the
+readings that it shares with it.
+
 Frames that overlap the range are decoded oldest first, and only the rows that were asked for. Work is bounded by
 frames, points and time: where a bound is met the answer says `complete: false`, and `reached` is up to where it holds.
 Reads are many small ones on snapshots of their own, so that neither writers nor other readers wait for a long question.
 """
 
 import sqlite3
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
@@ -29,20 +36,23 @@ from edge_agent.hub.forms import read_query
 from edge_agent.hub.parcels import MOST_UNPACKED
 from edge_agent.hub.store import Store
 from edge_agent.hub.store.frames import find_sender
-from edge_agent.hub.thinning import COLUMNS, Thinned
-from edge_agent.hub.timeline import Timeline
+from edge_agent.hub.thinning import COLUMNS, Point, Raw, Thinned
+from edge_agent.hub.timeline import Stamp, Timeline
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import FrameKind
 from edge_agent.model.ports import Worker
 from edge_agent.model.quantity import Interval
+from edge_agent.model.ranges import Ranges, union
 from edge_agent.model.reading import Series
 from edge_agent.wire.batch import read_document, unzip
+from edge_agent.wire.thins import MOST_WINDOW, read_thins
 from edge_agent.wire.track import Track, outline, realise
 
 _TIMES = 2**53
 _MOST_WIDTH = 10_000
 _AT_ONCE = 32
 _ATTRIBUTE = "attr."
+_LISTS = ("cells", "least", "greatest", "counts")
 
 Key = tuple[str, Series]
 
@@ -68,12 +78,43 @@ class Question(BaseModel):
     width: Annotated[int, Field(ge=1, le=_MOST_WIDTH)] = 1000
 
 
+class Points(BaseModel):
+    """One series of an answer; points as `columns` names them, times in Unix ms."""
+
+    collector: str
+    name: str
+    attributes: dict[str, str]
+    unit: str
+    kind: Literal["gauge", "counter"]
+    digits: int | None
+    source: str
+    points: list[Point]
+
+
+class Curves(BaseModel):
+    """An answer. It is written without these models, which describe it: there may be many points."""
+
+    device: str
+    name: str
+    start: int = Field(alias="from")
+    stop: int = Field(alias="to")
+    width: int
+    complete: bool
+    reached: int
+    columns: list[str]
+    series: list[Points]
+
+
 class Span(NamedTuple):
-    """A frame that may hold what is asked for: its row, the axis it lies on, and about when it starts (Unix ms)."""
+    """A frame that may hold what is asked for: its row, the axis it lies on, and about when it starts (Unix ms).
+
+    `full` is where the axis is stored in full, as ranges of axis ms, if the frame is a thinned one.
+    """
 
     starts: int
     row: int
     line: Timeline
+    full: Ranges
 
 
 def spans(connection: sqlite3.Connection, question: Question, most: int) -> list[Span]:
@@ -86,13 +127,46 @@ def spans(connection: sqlite3.Connection, question: Question, most: int) -> list
         line = timeline.load(connection, axis, ceiling)
         least, greatest = line.offsets
         start, stop = question.start - greatest, question.stop - least
-        rows = connection.execute(
-            "SELECT first, id FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ? AND last >= ?"
-            " ORDER BY first LIMIT ?",
-            (axis, int(FrameKind.TELEMETRY), start - longest, stop, start, most + 1),
-        )
-        found.extend(Span(line.stamp(first).ts, row, line) for first, row in rows)
+        rows = _rows(connection, axis, FrameKind.TELEMETRY, (start, stop, longest), most + 1)
+        found.extend(Span(line.stamp(first).ts, row, line, ()) for first, _, row in rows)
+        # A window may reach into the range from before it.
+        thinned = _rows(connection, axis, FrameKind.THINNED, (start - MOST_WINDOW, stop, longest), most + 1)
+        if thinned:
+            ends = min(first for first, *_ in thinned), max(last for _, last, _ in thinned) + MOST_WINDOW
+            full = _full(connection, axis, (*ends, longest), most)
+            found.extend(Span(line.stamp(first).ts, row, line, full) for first, _, row in thinned)
     return sorted(found, key=lambda span: (span.starts, span.row))[: most + 1]
+
+
+def _rows(
+    connection: sqlite3.Connection, axis: int, kind: FrameKind, reach: tuple[int, int, int], most: int
+) -> list[tuple[int, int, int]]:
+    """First and last axis ms and row of frames that overlap `start` up to `stop`; none is longer than the third."""
+    start, stop, longest = reach
+    return connection.execute(
+        "SELECT first, last, id FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ? AND last >= ?"
+        " ORDER BY first LIMIT ?",
+        (axis, int(kind), start - longest, stop, start, most),
+    ).fetchall()
+
+
+def _full(connection: sqlite3.Connection, axis: int, reach: tuple[int, int, int], most: int) -> Ranges:
+    """Where an axis is stored in full: from the first to the last reading of frames whose numbers follow each other."""
+    start, stop, longest = reach
+    rows = connection.execute(
+        "SELECT epoch, seq, first, last FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ?"
+        " AND last >= ? LIMIT ?",
+        (axis, int(FrameKind.TELEMETRY), start - longest, stop, start, most),
+    )
+    runs: list[tuple[int, int]] = []
+    reached: tuple[int, int] | None = None
+    for epoch, seq, first, last in sorted(rows):
+        if reached == (epoch, seq) and runs:
+            runs[-1] = (runs[-1][0], max(runs[-1][1], last + 1))
+        else:
+            runs.append((first, last + 1))
+        reached = (epoch, seq + 1)
+    return union(runs)
 
 
 def payloads(connection: sqlite3.Connection, rows: Sequence[int]) -> list[bytes | None]:
@@ -101,23 +175,27 @@ def payloads(connection: sqlite3.Connection, rows: Sequence[int]) -> list[bytes 
     return [None if row is None else row[0] for row in found]
 
 
-def tracks(payload: bytes, name: str, attributes: Mapping[str, str]) -> Iterator[Track]:
-    """The tracks of a stored batch, cut down to the series that were asked for."""
-    for whole in read_document(unzip(payload, MOST_UNPACKED))["tracks"]:
+def tracks(payload: bytes, name: str, attributes: Mapping[str, str]) -> Iterator[tuple[Track, int | None]]:
+    """The tracks of a stored batch, cut down to the series that were asked for; with the window of a thinned one."""
+    document = read_document(unzip(payload, MOST_UNPACKED))
+    thins = read_thins(document.get("thins"))
+    window = None if thins is None else thins.window
+    for whole in document["tracks"]:
         ticks, first = len(whole["dt"]), 0
         families: list[list[Any]] = []
-        cells: list[Any] = []
-        for own, *rest, has in whole["families"]:
+        lists: dict[str, list[Any]] = {name: [] for name in (_LISTS if thins else _LISTS[:1]) if name in whole}
+        for named, *rest, has in whole["families"]:
             sets = list(zip(*has.values(), strict=True)) if has else [()]
-            for index, values in enumerate(sets) if own == name else ():
+            for index, values in enumerate(sets) if named == name else ():
                 held = dict(zip(has, values, strict=True))
                 if all(held.get(key) == value for key, value in attributes.items()):
-                    families.append([own, *rest, {key: [value] for key, value in held.items()}])
-                    cells += whole["cells"][(first + index) * ticks : (first + index + 1) * ticks]
+                    families.append([named, *rest, {key: [value] for key, value in held.items()}])
+                    for listed, cut in lists.items():
+                        cut.extend(whole[listed][(first + index) * ticks : (first + index + 1) * ticks])
             first += len(sets)
         if families:
-            cut = {name: whole[name] for name in ("collector", "t0", "dt")} | {"families": families, "cells": cells}
-            yield realise(cut, outline(cut, "track"))
+            own = {member: whole[member] for member in ("collector", "t0", "dt")} | {"families": families} | lists
+            yield realise(own, outline(own, "track", window)), window
 
 
 class _Answer:
@@ -132,11 +210,14 @@ class _Answer:
         """How many points there are so far."""
         return sum(len(thinned) for thinned in self.series.values())
 
-    def take(self, batches: Sequence[tuple[bytes | None, Timeline]]) -> None:
+    def take(self, batches: Sequence[tuple[bytes | None, Span]]) -> None:
         """Take the readings of these frames that lie in the range."""
-        for payload, line in batches:
-            for track in tracks(payload, self._question.name, self._attributes) if payload else ():
-                self._take_track(track, line)
+        for payload, span in batches:
+            for track, window in tracks(payload, self._question.name, self._attributes) if payload else ():
+                if window is None:
+                    self._take_track(track, [span.line.stamp(at) for at in track.instants])
+                else:
+                    self._take_track(track, _places(track, window, span))
 
     def document(self) -> list[dict[str, Any]]:
         """The series as JSON objects, sorted."""
@@ -146,17 +227,42 @@ class _Answer:
             written.append({"collector": collector, **members, "points": thinned.points()})
         return written
 
-    def _take_track(self, track: Track, line: Timeline) -> None:
+    def _take_track(self, track: Track, stamps: Sequence[Stamp | None]) -> None:
+        """Take the points of a track that stand within the range; without a stamp they are left out."""
         asked = self._question
-        stamps = [line.stamp(at) for at in track.instants]
-        for series, column in zip(track.series, track.columns, strict=True):
+        rows = [(place, stamp) for place, stamp in enumerate(stamps) if stamp and asked.start <= stamp.ts < asked.stop]
+        for number, (series, column) in enumerate(zip(track.series, track.columns, strict=True)):
             key = (track.collector, series)
             thinned = self.series.get(key) or Thinned(asked.start, asked.stop, asked.width, series.kind)
-            for stamp, value in zip(stamps, column, strict=True):
-                if value is not None and asked.start <= stamp.ts < asked.stop:
-                    thinned.add(stamp, value)
+            for place, stamp in rows:
+                value = column[place]
+                if value is not None:
+                    thinned.add(_raw(track, number, place, stamp, value))
             if len(thinned):
                 self.series[key] = thinned
+
+
+def _raw(track: Track, number: int, place: int, stamp: Stamp, value: float) -> Raw:
+    """A point of a track, with what its window held."""
+    if track.least is None or track.greatest is None or track.counts is None:
+        return Raw(stamp, value, value, value, 1)
+    least, greatest, count = (rows[number][place] for rows in (track.least, track.greatest, track.counts))
+    assert least is not None
+    assert greatest is not None
+    assert count is not None
+    return Raw(stamp, value, least, greatest, int(count))
+
+
+def _places(track: Track, window: int, span: Span) -> list[Stamp | None]:
+    """Where the points of a thinned track stand; None for one that is stored in full."""
+    length = 1 if track.counts is None else window
+    return [None if _covers(span.full, at, at + length) else span.line.stamp(at + length // 2) for at in track.instants]
+
+
+def _covers(ranges: Ranges, first: int, after: int) -> bool:
+    """Whether one of these ranges holds all from `first` up to `after`."""
+    found = bisect_right(ranges, first, key=lambda pair: pair[0]) - 1
+    return found >= 0 and after <= ranges[found][1]
 
 
 class History:
@@ -174,7 +280,7 @@ class History:
         while done < min(len(found), options.most_frames):
             turn = found[done : min(done + _AT_ONCE, options.most_frames)]
             bodies = await self._store.read(partial(payloads, rows=[span.row for span in turn]))
-            await self._decoder.run(answer.take, [(body, span.line) for body, span in zip(bodies, turn, strict=True)])
+            await self._decoder.run(answer.take, list(zip(bodies, turn, strict=True)))
             done += len(turn)
             late = self._now() - began > options.most_time * 1000
             if late or answer.points > options.most_points:

@@ -153,8 +153,7 @@ class Router:
         except Malformed as error:
             return refused(problem(_STATUS.get(error.code, 400), error.code, str(error), error.field))
         except (StoreFull, StoreBroken) as error:
-            self._log.warning("store", failure=str(error), hint=error.hint)
-            return refusal(error)
+            return refusal(error)  # what ails the store is logged once, when it begins
         except Exception:  # noqa: BLE001 - fault line: one hub request
             self._log.exception("bug", method=route.method, route=route.pattern)
             return refused(problem(500, "internal", "This is a bug of the hub; its log tells more."))

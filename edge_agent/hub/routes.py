@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from edge_agent.hub import forms
-from edge_agent.hub.audit import Auditor
+from edge_agent.hub.audit import Audit, Auditor
 from edge_agent.hub.configs import Configs
 from edge_agent.hub.devices import Devices
 from edge_agent.hub.exchange import Handler
@@ -14,7 +14,7 @@ from edge_agent.hub.metrics import Metrics
 from edge_agent.hub.openapi import OpenApi
 from edge_agent.hub.page import Page
 from edge_agent.hub.parcels import FRAMES
-from edge_agent.hub.query import History, Question
+from edge_agent.hub.query import Curves, History, Question
 from edge_agent.hub.router import ADMIN, ANYONE, DEVICE, DEVICE_OR_ADMIN, DEVICE_OR_VIEWER, VIEWER, Route
 from edge_agent.hub.series import Catalogue, OfDevice
 from edge_agent.hub.streams import EVENT_STREAM, DeviceStreams
@@ -70,8 +70,9 @@ def _of_viewers(parts: Parts) -> tuple[Route, ...]:
         Route("GET", _DEVICE, VIEWER, parts.devices.shown, "One device", answer=forms.DeviceRow),
         Route("GET", f"{_API}/series", VIEWER, parts.catalogue.series, "What a device has ever measured",
               query=OfDevice),
-        Route("GET", f"{_API}/query", VIEWER, parts.history.query, "History", query=Question),
-        Route("GET", f"{_API}/audit", DEVICE_OR_VIEWER, parts.auditor.audit, "Where every number is", query=OfDevice),
+        Route("GET", f"{_API}/query", VIEWER, parts.history.query, "History", query=Question, answer=Curves),
+        Route("GET", f"{_API}/audit", DEVICE_OR_VIEWER, parts.auditor.audit, "Where every number is", query=OfDevice,
+              answer=Audit),
         Route("GET", f"{_API}/telemetry/stream", VIEWER, parts.viewers.telemetry, "Live telemetry",
               query=forms.TelemetryFilter, media=EVENT_STREAM),
         Route("GET", f"{_API}/events/stream", VIEWER, parts.viewers.events, "What happens",

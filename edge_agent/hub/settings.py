@@ -34,7 +34,11 @@ class Limits(BaseModel):
 
 
 class Settings(Layered):
-    """The hub's settings; `clock_error` None says that this machine's clock is not synchronised."""
+    """The hub's settings; `clock_error` None says that this machine's clock is not synchronised.
+
+    Payloads are kept for `retention`. Once `limits.store` or the disk is full nothing more is stored; with
+    `drop_oldest` the oldest payloads make room before their time.
+    """
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix="EDGE_HUB_", env_nested_delimiter="__")
 
@@ -46,6 +50,7 @@ class Settings(Layered):
     tls_key: Path | None = None
     skew_tolerance: Seconds = 300.0
     retention: Seconds = 30 * 86_400.0
+    drop_oldest: bool = False
     clock_error: Seconds | None = 0.1
     limits: Limits = Limits()
 

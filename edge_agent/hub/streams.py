@@ -2,18 +2,23 @@
 
 At connect: `retry`, `hello`, then what was missed since Last-Event-ID (`reset` when that cannot be told), then what the
 journal brings. What was sent and not answered is sent again at each connect, without id when it is older than the
-device's last id, so that ids on one stream only grow. `keepalive` comes at least every 15 s. The newest stream of a
-device stands: an older one gets `bye` with `twin`. A stream that does not drain is cut with `bye` and comes back.
-Nothing here waits for a device.
+device's last id, so that ids on one stream only grow. `keepalive` comes at least every 15 s, and says `twin` while two
+machines speak under one id. The newest stream of a device stands: an older one gets `bye` with `twin`, and stays away
+long. Whoever reads that is another machine, since a device follows one stream: after a mere reconnect nobody reads it.
+A stream whose key has ended gets `bye` with `key`. One that does not drain is cut with `bye` and comes back. Nothing
+here waits for a device.
 """
 
 from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import orjson
 
+from edge_agent.hub.accounts import hashed
 from edge_agent.hub.exchange import Ask, Reply
-from edge_agent.hub.fanout import Fanout
+from edge_agent.hub.fanout import Fanout, Subscription
 from edge_agent.hub.instructions import Instructions
 from edge_agent.hub.journal import Entry, Journal, device_stream
 from edge_agent.hub.keys import Keyring
@@ -25,7 +30,7 @@ EVENT_STREAM = "text/event-stream"
 KEEPALIVE_SECONDS = 15.0
 WATCH_SECONDS = 60
 _RETRY_MS = 2000
-_TWIN_AFTER = 60
+_TWIN_AFTER = 600
 _PREFIX = "device:"
 
 
@@ -64,10 +69,13 @@ class DeviceStreams:
     ) -> None:
         self._clock, self._keyring, self._journal, self._fanout = clock, keyring, journal, fanout
         self._instructions, self._presence, self._watched = instructions, presence, watched
+        self._keys: dict[Subscription[Entry], bytes] = {}
 
     async def stream(self, ask: Ask) -> Reply:
         """GET: the device's stream."""
-        events = self._events(ask.caller.name, ask.request.headers.get("last-event-id", ""))
+        headers = ask.request.headers
+        key = hashed(headers.get("x-api-key", ""))
+        events = self._events(ask.caller.name, key, headers.get("last-event-id", ""))
         return Reply(200, content_type=EVENT_STREAM, headers={"cache-control": "no-store"}, events=events)
 
     def standing(self) -> Sequence[str]:
@@ -80,9 +88,16 @@ class DeviceStreams:
 
     def keep_alive(self) -> None:
         """Give every stream a sign of life."""
-        sign = unlogged("keepalive", {"hub_time": self._clock.wall()})
+        said = {"hub_time": self._clock.wall()}
+        sign, doubtful = unlogged("keepalive", said), unlogged("keepalive", {**said, "twin": True})
         for device in self.standing():
-            self._fanout.publish(device_stream(device), sign)
+            self._fanout.publish(device_stream(device), doubtful if self._presence.view(device).twin else sign)
+
+    def check_keys(self, standing: AbstractSet[bytes]) -> None:
+        """End every stream that was opened with a key that stands no more."""
+        for subscription, key in self._keys.items():
+            if key not in standing:
+                subscription.finish(unlogged("bye", {"after": 0, "why": "key"}))
 
     def part(self, after: float, why: str) -> None:
         """End every stream."""
@@ -93,10 +108,14 @@ class DeviceStreams:
         for subscription in self._fanout.readers(device_stream(device)):
             subscription.finish(unlogged("bye", {"after": after, "why": why}))
 
-    async def _events(self, device: str, last_id: str) -> AsyncGenerator[bytes, None]:
+    async def _events(self, device: str, key: bytes, last_id: str) -> AsyncGenerator[bytes, None]:
         self._part(device, _TWIN_AFTER, "twin")
         topic = device_stream(device)
-        with self._fanout.subscribed(topic, TOO_SLOW) as subscription, self._presence.connected(device):
+        with ExitStack() as stack:
+            subscription = stack.enter_context(self._fanout.subscribed(topic, TOO_SLOW))
+            stack.enter_context(self._presence.connected(device))
+            self._keys[subscription] = key
+            stack.callback(self._keys.pop, subscription)
             hello = {"hub_epoch": self._keyring.epoch, "hub_time": self._clock.wall(), "device": device}
             yield encode("hello", orjson.dumps(hello).decode(), None, _RETRY_MS)
             if self._watched(device):

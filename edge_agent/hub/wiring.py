@@ -6,20 +6,34 @@ Shutdown: readers get `bye`, the rim lets requests end, the pulses stop, the sto
 
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
 
-from edge_agent.hub import accounts, configs, instructions, intake, journal, keys, logins, presence, query, retention
+from edge_agent.hub import (
+    accounts,
+    condition,
+    configs,
+    instructions,
+    intake,
+    journal,
+    keys,
+    logins,
+    presence,
+    query,
+    retention,
+)  # fmt: skip
 from edge_agent.hub.accounts import Accounts
 from edge_agent.hub.audit import Auditor
+from edge_agent.hub.condition import Condition
 from edge_agent.hub.configs import Configs
 from edge_agent.hub.devices import Devices, apply_event
 from edge_agent.hub.exchange import Ask, Reply
 from edge_agent.hub.fanout import Fanout
+from edge_agent.hub.folder import FILE, locked
 from edge_agent.hub.instructions import Instructions
 from edge_agent.hub.intake import Intake
 from edge_agent.hub.journal import Entry, Journal
@@ -40,23 +54,21 @@ from edge_agent.hub.settings import Settings
 from edge_agent.hub.store import Store, StoreBroken, StoreFull
 from edge_agent.hub.streams import KEEPALIVE_SECONDS, DeviceStreams
 from edge_agent.hub.viewers import ViewerStreams
-from edge_agent.kit.disk import SystemDisk
 from edge_agent.kit.scopes import running
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.ports import Chance, Clock, Offload
 from edge_agent.wire.problem import Problem
 
-FILE = "hub.sqlite"
-
 _SCHEMAS = (
     intake.SCHEMA, accounts.SCHEMA, logins.SCHEMA, keys.SCHEMA, journal.SCHEMA, instructions.SCHEMA, configs.SCHEMA,
-    presence.SCHEMA,
+    presence.SCHEMA, condition.SCHEMA,
 )  # fmt: skip
 _ROOM = 256
 _EXPIRE_SECONDS = 10.0
 _TELL_SECONDS = 5.0
-_TRIM_SECONDS = 600.0
-_PRUNE_SECONDS = 3600.0
+_TRIM_SECONDS = 60.0
+_PRUNE_SECONDS = 10.0
+_CHECK_SECONDS = 10.0
 _STOPPING_AFTER = 2
 
 Announce = Callable[["Hub", str], Awaitable[None]]
@@ -109,13 +121,15 @@ class Hub:
             apply_event=partial(apply_event, self.journal),
             stored=self._live.show_stored,
         )
-        self._pruner = Pruner(store, clock.wall, retention.Options(raw=settings.retention))
+        keeping = retention.Options(raw=settings.retention, drop_oldest=settings.drop_oldest)
+        self._pruner = Pruner(store, clock.wall, keeping)
+        self.condition = Condition(store, clock)
         self._page, openapi = Page(), OpenApi()
         gauges: Mapping[str, Callable[[], float]] = {
             "device_streams": lambda: len(self.streams.standing()),
             "viewer_streams": lambda: self.viewers.open,
         }
-        metrics = Metrics(store, clock, self.presence, gauges)
+        metrics = Metrics(store, clock, self.presence, self.condition, gauges)
         parts = Parts(
             telemetry=self._telemetry,
             live=self._live,
@@ -123,7 +137,7 @@ class Hub:
             viewers=self.viewers,
             configs=self.configs,
             instructions=self.instructions,
-            devices=Devices(store, self.accounts, self.presence, self._is_watched),
+            devices=Devices(store, self.accounts, self.presence, self.condition, self._is_watched),
             logins=self.logins,
             catalogue=Catalogue(store),
             history=History(store, clock.wall, query.Options(), offload.worker("hub-query")),
@@ -157,6 +171,7 @@ class Hub:
             Pulse(clock, _EXPIRE_SECONDS, self.instructions.expire),
             Pulse(clock, _TRIM_SECONDS, self.journal.trim),
             Pulse(clock, _PRUNE_SECONDS, self._pruner.prune),
+            Pulse(clock, _CHECK_SECONDS, self.condition.check),
         ):
             await anyio.Event().wait()
         raise AssertionError("a pulse ended")
@@ -171,6 +186,7 @@ class Hub:
         await self.store.close()
 
     async def _telemetry(self, ask: Ask) -> Reply | Problem:
+        self.presence.pushed(ask.caller.name, ask.request.headers)
         reply = await self._intake.telemetry(ask)
         await self.journal.pump()
         return reply
@@ -194,32 +210,26 @@ class Hub:
     async def _keep_alive(self) -> None:
         self.streams.keep_alive()
         self.viewers.keep_alive()
+        self.streams.check_keys(await self.accounts.review())
 
 
 async def serve(settings: Settings, clock: Clock, chance: Chance, offload: Offload, announce: Announce) -> None:
     """Run the hub on its address until it is cancelled. `settings.folder` is made when it is new."""
-    try:
-        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        (settings.folder / FILE).touch(mode=0o600)
-    except OSError as error:
-        raise DeviceError(
-            f"{settings.folder}: {error.strerror}", hint="name a folder that this user may write with --folder"
-        ) from None
-    held = SystemDisk().lock(settings.folder / "lock")
-    if held is None:
-        raise DeviceError(
-            f"another hub serves from {settings.folder}", hint="stop it, or give this one its own folder with --folder"
-        )
-    hub = Hub(settings, clock, chance, offload, settings.folder / FILE)
-    await hub.open()
-    try:
-        async with Rim(settings, hub.router, clock) as rim, running(hub):
-            await announce(hub, rim.address)
-            try:
-                await anyio.Event().wait()
-            finally:
-                hub.part()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await hub.close()
-        held.close()
+    with closing(locked(settings.folder)):
+        database = settings.folder / FILE
+        try:
+            database.touch(mode=0o600)
+        except OSError as error:
+            raise DeviceError(f"{database}: {error.strerror}", hint="run this as the hub's own user") from None
+        hub = Hub(settings, clock, chance, offload, database)
+        await hub.open()
+        try:
+            async with Rim(settings, hub.router, clock) as rim, running(hub):
+                await announce(hub, rim.address)
+                try:
+                    await anyio.Event().wait()
+                finally:
+                    hub.part()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await hub.close()

@@ -1,8 +1,8 @@
 """How long to wait before the next attempt: an exponential ceiling, and a draw below it (full jitter).
 
 The `backoff` package supplies the ceilings: first, 2 x first, 4 x first, up to the most. A lower bound that the other
-side asked for (`Retry-After`) is honoured up to an hour, and the draw comes on top of it: devices that were all told
-the same time must not come back together.
+side asked for (`Retry-After`) is honoured up to an hour, and the draw comes on top of it, below that bound itself where
+it is the larger (up to the most): devices that were all told the same time must not come back together.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Backoff:
     def next(self, after: float | None = None) -> float:
         """Seconds to wait now; at least `after`, as far as that is at most an hour."""
         least = min(max(after or 0.0, 0.0), LONGEST_AFTER)
-        return least + self._chance.random() * next(self._ceilings)
+        return least + self._chance.random() * max(next(self._ceilings), min(least, self._most))
 
     def reset(self) -> None:
         """It worked: the next wait is a first one again."""

@@ -13,7 +13,8 @@ Invariants:
   that cannot be read is one too: it is read again at the next request, so that putting it right needs no restart.
 - Names are looked up in a thread that does not hold the process's exit.
 - `sent_at` is taken once the connection stands, so that the time for connecting does not blur true time. Every answer
-  is shown to the timekeeper.
+  is shown to the timekeeper. What failed before a connection stood (to the proxy, where there is one) says so: nothing
+  was sent.
 
 aiohttp is imported at the first request: the first sample does not wait for it. Not handled: HTTP/2, retries (their
 owners know what may be repeated), SOCKS proxies.
@@ -79,9 +80,10 @@ class Options:
 
 @dataclass(slots=True)
 class _Departure:
-    """When a request left: just before its connection was taken, at first; moved on once it stands."""
+    """When a request left: just before its connection was taken, at first; moved on once it `stood`."""
 
     sent_at: int
+    stood: bool = False
 
 
 class Session:
@@ -103,26 +105,26 @@ class Session:
         """Ask, and read the answer whole."""
         import aiohttp  # noqa: PLC0415 - see the module's docstring
 
-        options = self._options
+        options, departure = self._options, _Departure(self._clock.now())
         limits = aiohttp.ClientTimeout(
             total=options.exchange_timeout, connect=options.connect_timeout, sock_read=options.first_byte_timeout
         )
         try:
             key = self._key.read()
-            response, head = await self._ask(request, key, limits)
+            response, head = await self._ask(request, key, limits, departure)
             try:
                 return replace(head, body=await _body(response, key))
             finally:
                 response.close()
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError, DeviceError) as error:
-            return Unreachable(self._reason(error))
+            return Unreachable(self._reason(error), sent=departure.stood)
 
     @asynccontextmanager
     async def stream(self, request: Request) -> AsyncIterator[Stream | Unreachable]:
         """Ask, and keep the body coming."""
         import aiohttp  # noqa: PLC0415 - see the module's docstring
 
-        options = self._options
+        options, departure = self._options, _Departure(self._clock.now())
         limits = aiohttp.ClientTimeout(total=None, connect=options.connect_timeout)
         response: aiohttp.ClientResponse | None = None
         opened: Stream | Unreachable
@@ -130,12 +132,12 @@ class Session:
             try:
                 with anyio.fail_after(options.connect_timeout + options.first_byte_timeout):
                     key = self._key.read()
-                    response, head = await self._ask(request, key, limits)
+                    response, head = await self._ask(request, key, limits, departure)
                     if response.status != 200:  # noqa: PLR2004 - the only status that streams
                         head = replace(head, body=await _body(response, key))
                 opened = _Streaming(head, response, options.idle_timeout)
             except (aiohttp.ClientError, OSError, asyncio.TimeoutError, DeviceError) as error:
-                opened = Unreachable(self._reason(error))
+                opened = Unreachable(self._reason(error), sent=departure.stood)
             yield opened
         finally:
             if response is not None:
@@ -151,11 +153,10 @@ class Session:
             await resolver.close()
 
     async def _ask(
-        self, request: Request, key: str, limits: "aiohttp.ClientTimeout"
+        self, request: Request, key: str, limits: "aiohttp.ClientTimeout", departure: _Departure
     ) -> "tuple[aiohttp.ClientResponse, Answer]":
         from yarl import URL  # noqa: PLC0415 - see the module's docstring
 
-        departure = _Departure(self._clock.now())
         headers = {"accept-encoding": "identity", **request.headers, _AUTH_HEADER: key}
         response = await self._opened().request(
             request.method,
@@ -181,6 +182,7 @@ class Session:
 
             async def stands(_client: Any, context: Any, _params: Any) -> None:
                 context.trace_request_ctx.sent_at = self._clock.now()
+                context.trace_request_ctx.stood = True
 
             trace = aiohttp.TraceConfig()
             trace.on_connection_create_end.append(stands)

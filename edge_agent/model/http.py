@@ -33,7 +33,9 @@ class Answer:
 class Unreachable:
     """No answer: the name did not resolve, the door was closed, the line broke, time ran out.
 
-    `reason` is for people. Whether the other side acted on the request is unknown.
+    `reason` is for people. Whether the other side acted on the request is unknown, unless nothing of it was `sent`:
+    then no connection stood. Two that say the same are equal.
     """
 
     reason: str
+    sent: bool = field(default=True, compare=False)

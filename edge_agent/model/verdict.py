@@ -5,7 +5,7 @@ which is probed slowly while everything is kept.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from edge_agent.model.frame import Identity
@@ -26,6 +26,8 @@ class Delivered:
     """The request was understood: each frame named here is settled, each that is not is sent again."""
 
     settled: Mapping[Identity, Settlement]
+    kept: Mapping[Identity, str] = field(default_factory=dict)
+    """Frames that this hub refused by name for a reason that another hub, or a later one, may not have: its codes."""
 
 
 @dataclass(frozen=True, slots=True)

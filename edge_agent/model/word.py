@@ -51,7 +51,9 @@ class Reset:
 
 @dataclass(frozen=True, slots=True)
 class Keepalive:
-    """A sign of life, nothing more."""
+    """A sign of life; `twin` says that another machine speaks under this device's id, too."""
+
+    twin: bool = False
 
 
 Word = Hello | Signed | ConfigChanged | Watch | Bye | Reset | Keepalive

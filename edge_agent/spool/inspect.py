@@ -12,17 +12,22 @@ from pathlib import Path
 
 from edge_agent.model.frame import LANES, Frame, LaneName, Range
 from edge_agent.model.ports import Disk, Entry
-from edge_agent.model.ranges import Ranges
+from edge_agent.model.ranges import Ranges, union
 from edge_agent.spool.reader import frames_at, read_around
+from edge_agent.spool.reserve import FILE as RESERVE
 from edge_agent.spool.scan import Scan, scan
-from edge_agent.spool.segment import MOST_BYTES, Name, parse_name, read_opening
+from edge_agent.spool.segment import MOST_BYTES, Name, is_unfinished, outdated, parse_name, read_opening
+from edge_agent.spool.thins import stood_for
 
-_OUR_NAMES = frozenset({"lock", "dead", "quarantine", *LANES})
+_OUR_NAMES = frozenset({"lock", "dead", "quarantine", RESERVE, *LANES})
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One segment: its frames' count, bytes in the file, and the first and last number in it (None without frames)."""
+    """One segment: its frames' count, bytes in the file, and the first and last number in it (None without frames).
+
+    `window` is that of a thinned segment in ms, else 0; its numbers are those that it stands for.
+    """
 
     lane: LaneName
     path: Path
@@ -34,6 +39,7 @@ class Listed:
     last: int | None
     device: str | None
     """Whose it is, as its opening says."""
+    window: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,7 @@ def verify(disk: Disk, folder: Path) -> list[Finding]:
         findings += [
             Finding(folder / lane / entry.name, "foreign")
             for entry in _entries(disk, folder / lane)
-            if parse_name(entry.name) is None or entry.size is None or entry.size > MOST_BYTES
+            if not _is_ours(entry)
         ]
     for segment in _segments(disk, folder):
         findings += _findings(segment)
@@ -76,12 +82,15 @@ def frames_of(disk: Disk, path: Path) -> list[Frame]:
     if name is None:
         raise FileNotFoundError(errno.ENOENT, "not the name of a segment", str(path))
     data = read_around(disk, path, MOST_BYTES)
-    return frames_at(disk, path, scan(data, name.epoch, name.first, None).places)
+    return frames_at(disk, path, scan(data, name.written_under, name.first, None).places)
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A segment as it is now. `until` is the first number of its epoch's next one; `seen` is None when unreadable."""
+    """A segment as it is now. `until` is the first number of its epoch's next one; `seen` is None when unreadable.
+
+    `numbers` are those that its frames stand for, `lost` those that damage took.
+    """
 
     lane: LaneName
     name: Name
@@ -89,6 +98,14 @@ class _Seen:
     size: int
     until: int | None
     seen: Scan | None
+    numbers: Ranges = ()
+    lost: Ranges = ()
+
+
+def _is_ours(entry: Entry) -> bool:
+    if is_unfinished(entry.name):
+        return True
+    return parse_name(entry.name) is not None and entry.size is not None and entry.size <= MOST_BYTES
 
 
 def _segments(disk: Disk, folder: Path) -> Iterator[_Seen]:
@@ -99,17 +116,26 @@ def _segments(disk: Disk, folder: Path) -> Iterator[_Seen]:
             for name, entry in found
             if name is not None and entry.size is not None and entry.size <= MOST_BYTES
         )
+        late = outdated(name for name, _file, _size in named)
         for name, file, size in named:
+            if name in late:
+                continue
             path = folder / lane / file
             kin = (other.first for other, _file, _size in named if other.epoch == name.epoch)
             until = min((first for first in kin if first > name.first), default=None)
             try:
-                seen = scan(read_around(disk, path, size), name.epoch, name.first, until)
+                data = read_around(disk, path, size)
             except FileNotFoundError:
                 continue
             except OSError:
-                seen = None
-            yield _Seen(lane, name, path, size, until, seen)
+                yield _Seen(lane, name, path, size, until, None)
+                continue
+            seen = scan(data, name.written_under, name.first, until)
+            numbers, lost = seen.numbers, seen.lost
+            if name.window:
+                stands, lost = stood_for(name, data, seen)
+                numbers = union(*stands.values())
+            yield _Seen(lane, name, path, size, until, seen, numbers, lost)
 
 
 def _entries(disk: Disk, folder: Path) -> list[Entry]:
@@ -120,18 +146,18 @@ def _entries(disk: Disk, folder: Path) -> list[Entry]:
 
 
 def _listed(segment: _Seen, seen: Scan) -> Listed:
-    numbers = [place.seq for place in seen.places]
     opening = read_opening(seen.opening)
     return Listed(
         segment.lane,
         segment.path,
         segment.name.generation,
         segment.name.epoch,
-        len(numbers),
+        len(seen.places),
         segment.size,
-        min(numbers, default=None),
-        max(numbers, default=None),
+        segment.numbers[0][0] if segment.numbers else None,
+        segment.numbers[-1][1] - 1 if segment.numbers else None,
         opening.device if opening is not None else None,
+        segment.name.window,
     )
 
 
@@ -142,7 +168,7 @@ def _findings(segment: _Seen) -> Iterator[Finding]:
         return
     if seen.unknown:
         yield Finding(segment.path, "later_version")
-    if seen.damage or seen.lost:
+    if seen.damage or segment.lost:
         good_until = max((place.offset + place.size for place in seen.places), default=0)
         at_the_end = segment.until is None and all(start >= good_until for start, _end in seen.damage)
-        yield Finding(segment.path, "unfinished" if at_the_end else "damaged", seen.damage, seen.lost)
+        yield Finding(segment.path, "unfinished" if at_the_end else "damaged", seen.damage, segment.lost)

@@ -14,6 +14,10 @@ A frame that the hub holds with other bytes (a restored snapshot, a cloned card)
 that follows from its old identity and its payload. A drawn epoch would double it: the old file may come back after a
 crash, and would then be sealed again under yet another number. If it was an epoch of this life, a new one is drawn.
 
+A thinned frame stands for numbers of another epoch than its own: what is held, claimed and lost are always those. One
+that comes from outside is kept as a segment of its own, or not at all. The hub does not compare its bytes, so there is
+no conflict of such frames; a rejected one is lost in the numbers that it stands for.
+
 Not handled: frames larger than `MOST_FRAME`, which are a fault of whoever seals; a call that never returns holds its
 lane.
 """
@@ -27,21 +31,23 @@ from typing import ParamSpec, TypeVar
 import anyio
 
 from edge_agent.model.buffers import Depth
-from edge_agent.model.frame import Frame, Holding, Identity, LaneName, Loss, LossReason, Range
+from edge_agent.model.frame import Frame, FrameKind, Holding, Identity, LaneName, Loss, LossReason, Range
 from edge_agent.model.ports import Chance, Clock, Worker
 from edge_agent.model.ranges import union
 from edge_agent.model.verdict import Settlement
 from edge_agent.spool.drawer import Drawer
+from edge_agent.spool.memory import Memory
 from edge_agent.spool.quota import Limiter
 from edge_agent.spool.rack import Rack
-from edge_agent.spool.segment import MOST_FRAME, OPENING_BYTES, Segment, holdings
+from edge_agent.spool.segment import OPENING_BYTES, Segment, holdings
+from edge_agent.spool.thins import thins_of
 from edge_agent.wire.frame import encode, encoded_size
+from edge_agent.wire.thins import Thins
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _RETRY_MS = 10_000
-_CHUNK_BYTES = 2**18
 _PATIENCE = 3.0
 
 
@@ -83,8 +89,7 @@ class Lane:
         self._epoch = 0
         self._ends: dict[int, int] = {}
         self._open: set[Identity] = set()
-        self._memory: dict[Identity, Frame] = {}
-        self._in_memory = 0
+        self._memory = Memory(given.memory_bytes)
         self._latest: Frame | None = None
         self._retry_at = 0
 
@@ -135,17 +140,17 @@ class Lane:
 
     async def oldest(self, most_bytes: int, most_frames: int) -> Sequence[Frame]:
         """The oldest unsettled frames in order, at least one if any can be read."""
-        unreadable = self._rack.unreadable()
+        unreadable = self.unreadable
         async with self._lock:
             frames, more = await self._work(self._rack.oldest, most_bytes, most_frames)
             await self._confess()
             room = most_bytes - sum(map(encoded_size, frames))
-            for frame in () if more else self._memory.values():
+            for frame in () if more else self._memory:
                 room -= encoded_size(frame)
                 if frames and (room < 0 or len(frames) >= most_frames):
                     break
                 frames.append(frame)
-        if unreadable or self._rack.unreadable():
+        if unreadable or self.unreadable:
             await self._given.changed()
         return frames
 
@@ -160,16 +165,16 @@ class Lane:
                 frame = self._memory.get(identity) or await self._work(self._rack.fetch, identity)
                 if frame is None:
                     del gone[identity]
-                elif settlement.code == "identity_conflict":
+                elif settlement.code == "identity_conflict" and frame.kind != FrameKind.THINNED:
                     await self._reseal(frame)
                 else:
                     await self._work(self._bury, frame)
-                    losses.append(self._loss(identity.epoch, ((identity.seq, identity.seq + 1),), "rejected"))
+                    losses.append(self._loss(*self._rack.numbers_of(identity), "rejected"))
             if losses:
                 await self._tell(losses)
             await self._work(self._rack.settle, gone)
             for identity in gone:
-                self._let_go(identity)
+                self._memory.drop(identity)
             if self._latest is not None and self._latest.identity in gone:
                 self._latest = None
         await self._given.changed()
@@ -178,7 +183,7 @@ class Lane:
         """Wait until there is something to push: something new, or something that could not be read a while ago."""
         while not self._is_filled():
             self._wake.clear()
-            again = self._rack.next_look()
+            again = self._rack.stock.next_look()
             with anyio.move_on_after(None if again is None else max(again - self._clock.now(), 1) / 1000):
                 await self._wake.wait()
 
@@ -186,9 +191,9 @@ class Lane:
         """Every epoch that is held, oldest first, then those of this life. Numbers of open batches count as held."""
         ends: dict[int, int] = {}
         claims: dict[int, list[Range]] = {}
-        for epoch, (end, ranges) in holdings(tuple(self._rack.segments)).items():
+        for epoch, (end, ranges) in holdings(tuple(self._rack.stock.segments)).items():
             ends[epoch], claims[epoch] = end, ranges
-        for epoch, seq in (*self._memory, *self._open):
+        for epoch, seq in (*(frame.identity for frame in self._memory), *self._open):
             ends[epoch] = max(ends.get(epoch, 0), seq + 1)
             claims.setdefault(epoch, []).append((seq, seq + 1))
         older = [epoch for epoch in ends if epoch not in self._ends]
@@ -201,15 +206,15 @@ class Lane:
     def depth(self) -> Depth:
         """How much is held; `frames` counts segments that were not read yet by what their names tell.
 
+        A thinned frame counts once, however many it stands for.
+
         `oldest` is when the oldest segment was made, in ms of this boot's axis: negative when that was before it.
         """
-        first = next(iter(self._memory.values()), None)
+        stock, first = self._rack.stock, next(iter(self._memory), None)
         oldest = self._rack.oldest_at()
         if oldest is None and first is not None:
             oldest = first.sealed_at
-        return Depth(
-            self._rack.frames() + len(self._memory), self._rack.bytes_held() + self._in_memory, oldest, not self.why
-        )
+        return Depth(stock.frames() + len(self._memory), stock.bytes_held() + self._memory.bytes, oldest, not self.why)
 
     @property
     def unsaved(self) -> int:
@@ -219,7 +224,18 @@ class Lane:
     @property
     def unreadable(self) -> int:
         """How many segments the disk did not give when they were read last."""
-        return self._rack.unreadable()
+        return self._rack.stock.unreadable()
+
+    async def thin(self, widest: int) -> int:
+        """Thin the next segment, to windows of `widest` ms at most; the bytes that came free, 0 when none can be.
+
+        OSError when the disk does not let us.
+        """
+        async with self._lock:
+            await self._work(self._rack.enter)
+            freed = await self._work(self._rack.thin, self._rack.stock.segments, widest)
+            await self._confess()
+        return freed
 
     async def retry(self) -> None:
         """Try the disk again, if it failed and some time has passed."""
@@ -244,7 +260,7 @@ class Lane:
         self._ends[self._epoch] = 0
 
     def _is_filled(self) -> bool:
-        return bool(self._memory) or self._rack.readable()
+        return bool(self._memory) or self._rack.stock.readable(self._clock.now())
 
     def _loss(self, epoch: int, ranges: tuple[Range, ...], reason: LossReason) -> Loss:
         return Loss(self._name, epoch, ranges, reason)
@@ -263,6 +279,9 @@ class Lane:
         """Keep it unless this life wrote it: what an earlier life wrote may have been killed before its sync."""
         if frame.identity in self._memory:
             return False
+        said = thins_of(frame)
+        if said is not None:
+            return await self._adopt_thinned(frame, said)
         if await self._work(self._rack.wrote, frame.identity):
             return True
         self._remember(frame)
@@ -272,33 +291,35 @@ class Lane:
             await self._work(self._rack.supersede, frame.identity)
         return durable
 
+    async def _adopt_thinned(self, frame: Frame, said: Thins) -> bool:
+        try:
+            await self._make_room(encoded_size(frame) + OPENING_BYTES)
+            await self._work(self._rack.keep_stand_in, frame, said)
+        except OSError as error:
+            self._fall(error)
+            return False
+        self._wake.set()
+        return True
+
     def _is_durable(self, frame: Frame) -> bool:
         """Whether a frame that was in memory is on disk: gone from there while the disk takes what it is given."""
         return frame.identity not in self._memory and not self.why
 
     def _remember(self, frame: Frame) -> None:
-        if encoded_size(frame) > MOST_FRAME:
-            raise ValueError(f"a frame of {encoded_size(frame)} bytes is no batch")
-        self._memory[frame.identity] = frame
-        self._in_memory += encoded_size(frame)
+        self._memory.put(frame)
         self._open.discard(frame.identity)
         self._wake.set()
-
-    def _let_go(self, identity: Identity) -> None:
-        frame = self._memory.pop(identity, None)
-        if frame is not None:
-            self._in_memory -= encoded_size(frame)
 
     async def _save(self) -> None:
         """Write what memory holds, unless the disk failed a moment ago."""
         if not self.why or self._clock.now() >= self._retry_at:
             try:
                 await self._work(self._rack.enter)
-                while chunk := self._chunk():
+                while chunk := self._memory.chunk():
                     await self._make_room(sum(map(encoded_size, chunk)) + OPENING_BYTES)
                     await self._work(self._rack.write, chunk)
                     for frame in chunk:
-                        self._let_go(frame.identity)
+                        self._memory.drop(frame.identity)
                     self.why, self.overflowing = "", False
             except OSError as error:
                 self._fall(error)
@@ -315,23 +336,8 @@ class Lane:
             self.why, self.overflowing = "", False
         await self._confess()
 
-    def _chunk(self) -> list[Frame]:
-        """The first frames in memory that can go to one segment with one sync."""
-        chunk: list[Frame] = []
-        size = 0
-        for frame in self._memory.values():
-            size += encoded_size(frame)
-            if chunk and (
-                size > _CHUNK_BYTES
-                or frame.identity.epoch != chunk[-1].identity.epoch
-                or frame.identity.seq <= chunk[-1].identity.seq
-            ):
-                break
-            chunk.append(frame)
-        return chunk
-
     async def _make_room(self, need: int) -> None:
-        """Let the oldest go, so that so many bytes fit; their loss is declared first."""
+        """Thin one, and let the oldest go, so that so many bytes fit; their loss is declared first."""
         segments, losses = await self._work(self._victims, need)
         if losses:
             await self._tell(losses)
@@ -345,12 +351,7 @@ class Lane:
 
     async def _shrink(self) -> None:
         """Keep memory within its bound while the disk takes nothing."""
-        dropped: list[Frame] = []
-        for frame in tuple(self._memory.values()):
-            if self._in_memory <= self._given.memory_bytes:
-                break
-            self._let_go(frame.identity)
-            dropped.append(frame)
+        dropped = self._memory.overflow()
         if dropped:
             self.overflowing = True
             await self._forgo(dropped)
@@ -364,7 +365,7 @@ class Lane:
 
     async def _confess(self) -> None:
         """Declare what reading found lost."""
-        losses, self._rack.losses = self._rack.losses, []
+        losses, self._rack.stock.losses = self._rack.stock.losses, []
         if losses:
             await self._tell(losses)
 

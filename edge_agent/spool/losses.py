@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from edge_agent.model.failure import Malformed
-from edge_agent.model.frame import LANES, Frame, LaneName, Loss, LossReason
+from edge_agent.model.frame import LANES, Frame, LaneName, Loss, LossReason, Range
 from edge_agent.model.ranges import Ranges, total, union
 from edge_agent.wire import record
 from edge_agent.wire.batch import unzip
@@ -37,15 +37,21 @@ class Losses:
 
     def carry(self, losses: Iterable[Loss]) -> None:
         """Join losses that were told before, in frames that are given up now."""
+        joined: dict[tuple[LaneName, int, LossReason], list[Range]] = {}
         for loss in losses:
-            key = (loss.lane, loss.epoch, loss.reason)
-            ranges = union((*self._ranges.get(key, ()), *loss.ranges))
+            joined.setdefault((loss.lane, loss.epoch, loss.reason), []).extend(loss.ranges)
+        for key, pairs in joined.items():
+            ranges = union(self._ranges.get(key, ()), pairs)
             if ranges:
                 self._ranges[key] = ranges
 
+    def all(self) -> list[Loss]:
+        """All of them."""
+        return [Loss(lane, epoch, ranges, reason) for (lane, epoch, reason), ranges in self._ranges.items()]
+
     def take(self) -> list[Loss]:
         """All of them; none waits any more."""
-        losses = [Loss(lane, epoch, ranges, reason) for (lane, epoch, reason), ranges in self._ranges.items()]
+        losses = self.all()
         self._ranges.clear()
         return losses
 

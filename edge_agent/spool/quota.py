@@ -1,11 +1,13 @@
-"""Which segments must go before a lane may grow.
+"""What must happen before a lane may grow: aged segments go, the oldest are thinned, the oldest go.
 
-    max_bytes   the lane is never larger, but for the losses that it must declare
+    max_bytes   the lane is never larger, but for the losses that it must declare. One that is larger already, since
+                its quota was cut, shrinks at each call: while thinning frees what is needed nothing is dropped for it
     max_age     a segment that was made so much powered-on time ago goes, whatever room there is
     min_free_*  while the file system has less than this left, the lane grows no further than it was when that began;
                 up to `keep_bytes` it always may
 
-The oldest go first, a few at a time: a quota that was cut tenfold is not paid off in one call.
+The oldest go first, a few at a time: a quota that was cut tenfold is not paid off in one call. What cannot be sent (of
+a later version, or another device's) goes in its turn.
 """
 
 from edge_agent.model.frame import LossReason
@@ -15,6 +17,8 @@ from edge_agent.spool.rack import Rack
 from edge_agent.spool.segment import Segment
 
 _MOST_VICTIMS = 8
+_MOST_THINNED = 4
+"""A call; of full size one is nearly always enough."""
 
 
 class Limiter:
@@ -28,15 +32,29 @@ class Limiter:
         self._ceiling: int | None = None
 
     def victims(self, rack: Rack, need: int) -> list[tuple[Segment, LossReason]]:
-        """The oldest segments that must go for so many bytes to come; OSError when the disk does not say."""
-        used = rack.bytes_held()
+        """The oldest segments that must go for so many bytes to come, once some were thinned if that helps.
+
+        OSError when the disk does not say what it has left.
+        """
+        used = rack.stock.bytes_held()
         most = self._most(rack, used, need)
         found: list[tuple[Segment, LossReason]] = []
-        for segment in rack.segments[:_MOST_VICTIMS]:
-            old = rack.ages.now() - rack.ages.born(segment) > self._quota.max_age * 1000
-            if used + need <= most and not old:
+        for segment in rack.stock.segments[:_MOST_VICTIMS]:
+            if rack.ages.now() - rack.ages.born(segment) <= self._quota.max_age * 1000:
                 break
-            found.append((segment, "age" if old else "quota"))
+            found.append((segment, "age"))
+            used -= segment.size
+        enough = max(most, used)
+        for _ in range(_MOST_THINNED):
+            if used + need <= enough or not (freed := rack.thin(rack.stock.segments[len(found) :])):
+                break
+            used -= freed
+        if used + need <= enough:
+            return found
+        for segment in rack.stock.segments[len(found) : _MOST_VICTIMS]:
+            if used + need <= most:
+                break
+            found.append((segment, "quota"))
             used -= segment.size
         return found
 

@@ -50,6 +50,8 @@ class Scan:
     """Frames of a later version."""
     blank: bool
     """Nothing is in it, and nothing ever was: at most an opening, and zeros."""
+    bad: bool
+    """There is damage, or there are zeros where frames may have been."""
 
     @property
     def numbers(self) -> Ranges:
@@ -103,6 +105,7 @@ def scan(data: bytes, epoch: int, first: int, until: int | None) -> Scan:
         tuple(found.damage),
         found.unknown,
         blank,
+        bool(found.damage) or found.zeros_from is not None or not data,
     )
 
 

@@ -4,7 +4,8 @@ A batch is born with its number at its first tick. Each tick goes, without a syn
 tmpfs (`open_batch`), then to the builder. When a file fails that has ticks, its batch ends with them, and the tick in
 hand opens the next one; one whose file takes no tick at all goes on in memory, and the lamp `sealer` says what a crash
 would now cost. A batch is sealed a little before it is `every` old, so that the beat on its boundary opens the next
-one and no beat is torn in two.
+one and no beat is torn in two. The first batch of a sealer is sealed after a share of `every` that it is told, drawn by
+each device for itself: a fleet that was switched on together does not seal, and push, together ever after.
 
 Sealing, in this order: pack; write the seal into the open file; give the frame to the buffer; once the buffer says that
 it is durable, remove the open file. A crash in between leaves a file from which the same bytes are made again under
@@ -21,7 +22,7 @@ Not handled: packing, and the calls to the files of open batches, block the loop
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,9 @@ from edge_agent.wire.batch import BatchBuilder
 
 _MOST_WAITING = 32
 _SIZED_EVERY = 1000
-"""The size is looked at once in so many readings: it is a sum over all series."""
+"""The size is looked at once in so many readings: it is a sum over all series; under a limit, at each tick."""
+_BELOW_LIMIT = 0.6
+"""Of a limit so much is used: the size of a batch is told only about, and one more tick may come."""
 _MOST_PAYLOAD = 2**20 - 2**10
 """Bytes of the largest payload that a buffer, and then a hub in one request, takes."""
 _PATIENCE = 60.0
@@ -105,8 +108,14 @@ class Sealer:
         time: TrueTime,
         lamps: Lamps,
         missed: Counter[tuple[str, str]] | None = None,
+        first: float = 1.0,
+        limit: Callable[[], int | None] | None = None,
     ) -> None:
-        """`missed` holds beats by (collector, cause) that no batch has said: one sealer hands it to the next."""
+        """`missed` holds beats by (collector, cause) that no batch has said: one sealer hands it to the next.
+
+        `first` is the share of `every` after which the first batch is sealed. `limit` tells the bytes of the largest
+        frame that is known to reach the hub, None while that is not known; batches are sealed well below it.
+        """
         self._options = options
         self._buffer = buffer
         self._clock = clock
@@ -117,6 +126,8 @@ class Sealer:
         self._lamps = lamps
         every = round(options.every * 1000)
         self._age = every - min(_EARLY, every // 20)
+        self._next_age = round(self._age * first)
+        self._limit = limit
         self._open: _Open | None = None
         self._sealed: deque[_Sealed] = deque()
         self._kept: deque[_File] = deque()
@@ -199,9 +210,11 @@ class Sealer:
         batch.unsized += len(tick.readings)
         if covered and batch.file.in_memory:
             self._light()
-        if batch.unsized >= _SIZED_EVERY:
+        limit = None if self._limit is None else self._limit()
+        if batch.unsized >= _SIZED_EVERY or limit is not None:
             batch.unsized = 0
-            if batch.builder.size >= self._options.most_bytes:
+            most = self._options.most_bytes
+            if batch.builder.size >= (most if limit is None else min(most, round(limit * _BELOW_LIMIT))):
                 self._shut()
         if self._open is None or self._left(batch) <= 0:  # a suspend outlasts timers
             self._wake.set()
@@ -246,7 +259,8 @@ class Sealer:
         """A batch for the tick in hand."""
         identity, axis = self._buffer.draw(), self._clock.axis
         file = OpenBatch(self._disk, self._folder, identity, axis, self._resource)
-        self._open = _Open(identity, BatchBuilder(axis, self._resource), file, self._clock.now() + self._age)
+        self._open = _Open(identity, BatchBuilder(axis, self._resource), file, self._clock.now() + self._next_age)
+        self._next_age = self._age
         self._wake.set()
         return self._open
 

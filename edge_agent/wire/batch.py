@@ -11,6 +11,8 @@ is bounded in every direction, and raises `Malformed` only: `bad_gzip` and `too_
 `unsupported_version`, or `bad_batch` with the path of the part that is wrong. Members that are not known are ignored.
 `anchor`, `resource`, `stat` and a track's `gaps` may be missing, for people who write a batch by hand.
 
+A thinned batch says `"thins"` as well: which numbers it stands for, and the length of its windows (`wire.thins`).
+
 Frames, identities and signatures are not known here; neither is what the hub does with a batch.
 """
 
@@ -25,6 +27,7 @@ from edge_agent.model.anchor import Anchor
 from edge_agent.model.failure import Malformed
 from edge_agent.model.reading import Tick
 from edge_agent.wire.column import TrackBuilder
+from edge_agent.wire.thins import Thins, read_thins
 from edge_agent.wire.track import (
     MOST_CELLS,
     MOST_NAME,
@@ -42,7 +45,7 @@ from edge_agent.wire.track import (
     written,
 )
 
-__all__ = ["Batch", "BatchBuilder", "Gap", "Head", "Outline", "Survey", "Track", "parse", "survey", "unzip"]
+__all__ = ["Batch", "BatchBuilder", "Gap", "Head", "Outline", "Survey", "Thins", "Track", "parse", "survey", "unzip"]
 
 VERSION = 1
 MOST_TRACKS = 256
@@ -69,17 +72,19 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Batch(Head):
-    """A batch with its real values."""
+    """A batch with its real values; `thins` says what a thinned one stands for, None of a full one."""
 
     tracks: tuple[Track, ...]
     stat: Mapping[str, Any]
+    thins: Thins | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Survey(Head):
     """What a batch holds, checked to its last cell but without its values.
 
-    `first` and `last` are the axis ms of its ends, None when it has no tracks; `readings` counts values.
+    `first` and `last` are the axis ms of its ends, None when it has no tracks; `readings` counts values. In a thinned
+    batch, whose `thins` is not None, they go by the starts of windows, and by the readings that windows were made of.
     """
 
     tracks: tuple[Outline, ...]
@@ -87,6 +92,7 @@ class Survey(Head):
     first: int | None
     last: int | None
     readings: int
+    thins: Thins | None = None
 
 
 class BatchBuilder:
@@ -137,14 +143,14 @@ class BatchBuilder:
 def parse(body: bytes) -> Batch:
     """The batch that a body says, with its real values."""
     document = read_document(body)
-    found = _surveyed(document)
+    found = surveyed(document)
     tracks = tuple(realise(track, known) for track, known in zip(document["tracks"], found.tracks, strict=True))
-    return Batch(found.axis, found.anchor, found.resource, tracks, found.stat)
+    return Batch(found.axis, found.anchor, found.resource, tracks, found.stat, found.thins)
 
 
 def survey(body: bytes) -> Survey:
     """What a body holds, checked as `parse` checks it."""
-    return _surveyed(read_document(body))
+    return surveyed(read_document(body))
 
 
 def packed(head: Head, members: Mapping[str, Any]) -> bytes:
@@ -227,15 +233,19 @@ def _or_empty(value: Any) -> Any:
     return {} if value is None else value
 
 
-def _surveyed(document: Mapping[str, Any]) -> Survey:
-    head, tracks = read_head(document), document.get("tracks")
-    if type(tracks) is not list or len(tracks) > MOST_TRACKS:
-        refuse("tracks", f"must be a list of up to {MOST_TRACKS} tracks")
+def surveyed(document: Mapping[str, Any]) -> Survey:
+    """The survey of a document."""
+    head, tracks, thins = read_head(document), document.get("tracks"), read_thins(document.get("thins"))
+    most = MOST_TRACKS if thins is None else 2 * MOST_TRACKS
+    if type(tracks) is not list or len(tracks) > most:
+        refuse("tracks", f"must be a list of up to {most} tracks")
     stat = read_stat(document.get("stat"))
-    return summed(head, (outline(track, f"tracks[{index}]") for index, track in enumerate(tracks)), stat)
+    window = None if thins is None else thins.window
+    outlines = (outline(track, f"tracks[{index}]", window) for index, track in enumerate(tracks))
+    return summed(head, outlines, stat, thins)
 
 
-def summed(head: Head, outlines: Iterable[Outline], stat: Mapping[str, Any]) -> Survey:
+def summed(head: Head, outlines: Iterable[Outline], stat: Mapping[str, Any], thins: Thins | None = None) -> Survey:
     """The survey of a batch from those of its tracks, which together must stay within what a batch may hold."""
     tracks: list[Outline] = []
     series = cells = 0
@@ -254,4 +264,5 @@ def summed(head: Head, outlines: Iterable[Outline], stat: Mapping[str, Any]) -> 
         min((known.first for known in tracks), default=None),
         max((known.last for known in tracks), default=None),
         sum(known.readings for known in tracks),
+        thins,
     )

@@ -151,15 +151,13 @@ class TrackBuilder:
     def track(self) -> dict[str, Any]:
         """The track as it is written; there is at least one instant."""
         instants, ticks = self.instants, len(self.instants)
-        families: dict[tuple[object, ...], list[Column]] = {}
-        for column in self.columns:
-            families.setdefault(_family_of(column.series), []).append(column)
-        columns = [column for family in families.values() for column in family]
+        order, families = grouped([column.series for column in self.columns])
+        columns = [self.columns[number] for number in order]
         return {
             "collector": self.collector,
             "t0": instants[0],
             "dt": [0, *(after - before for before, after in pairwise(instants))],
-            "families": [_written(family) for family in families.values()],
+            "families": families,
             "cells": [cell for column in columns for cell in column.row(ticks)],
             "gaps": [
                 [index, start, stop, written(reason)]
@@ -178,15 +176,20 @@ class TrackBuilder:
         return _Place(reading.name, rest, column)
 
 
-def _family_of(series: Series) -> tuple[object, ...]:
-    """What a series shares with those of its family."""
-    return (*series._replace(attributes=()), *(name for name, _ in series.attributes))
+def grouped(series: Sequence[Series]) -> tuple[list[int], list[list[object]]]:
+    """Series as families, as they are written, and the order in which their cells then stand."""
+    families: dict[tuple[object, ...], list[int]] = {}
+    for number, one in enumerate(series):
+        shared = (*one._replace(attributes=()), *(name for name, _ in one.attributes))
+        families.setdefault(shared, []).append(number)
+    written = [_written([series[number] for number in family]) for family in families.values()]
+    return [number for family in families.values() for number in family], written
 
 
-def _written(family: Sequence[Column]) -> list[object]:
+def _written(family: Sequence[Series]) -> list[object]:
     """A family as it is written."""
-    first = family[0].series
+    first = family[0]
     names = [name for name, _ in first.attributes]
-    values = zip(*([value for _, value in column.series.attributes] for column in family), strict=True)
+    values = zip(*([value for _, value in one.attributes] for one in family), strict=True)
     attributes = dict(zip(names, map(list, values), strict=True))
     return [first.name, first.unit, first.kind, first.digits, first.source, attributes]

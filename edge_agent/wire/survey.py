@@ -11,7 +11,8 @@ the document is read by msgspec, whose `Raw` leaves a member as the text that it
 
 Invariant: what is taken here `wire.batch.survey` takes too, with the same result. Whatever is unusual (another version,
 members that are not known, spaces, a number of very many digits, and every fault) is left to that slower reader, which
-takes it or names what is wrong. msgspec comes with the hub's extra; the agent never imports this module.
+takes it or names what is wrong; so are thinned batches, which are few. msgspec comes with the hub's extra; the agent
+never imports this module.
 
 A surveyor is for one thread.
 """

@@ -15,6 +15,15 @@ the value scaled by 10**digits, as the difference from the last cell that is not
 `digits` is null cells are raw floats. A null without a gap says that the series was not offered at that instant; a gap
 says why nothing was read, or `nan`, `infinite` or `too_large` (beyond 2**53 once scaled).
 
+A thinned batch (`wire.thins`) holds up to two tracks of a collector. Its counters are a track as above, of the readings
+that were kept. Its gauges are windowed: instants are the starts of windows, cells are means, scaled by
+10**(digits + 2), and three lists more stand beside the cells:
+
+     "least": [...], "greatest": [...],                          coded like cells, scaled by 10**digits
+     "counts": [3, 10, null, ...]                                how many readings each window had; not deltas
+
+A null stands in all four or in none, least <= mean <= greatest, counts are 1 or more, and windows rise.
+
 What a check lets pass has this shape to its last cell and stays within the limits named here; what does not raises
 `Malformed("bad_batch")` with the path of the part. Series of one track are distinct. Whether a gap lies over nulls is
 not checked, nor whether two tracks of a batch hold the same series.
@@ -44,6 +53,10 @@ EXACT = 2**53
 _SUM = 2**63
 _WHOLE = frozenset({int, NoneType})
 _RAW = frozenset({int, float, NoneType})
+MEAN_DIGITS = 2
+"""Decimals that a mean has beyond those of its readings."""
+
+_SPREAD = ("least", "greatest", "counts")
 _KINDS: Mapping[str, Kind] = {"gauge": "gauge", "counter": "counter"}
 _FAMILY_PARTS = 6
 _GAP_PARTS = 4
@@ -62,7 +75,8 @@ class Gap(NamedTuple):
 class Outline:
     """What a track holds, without its values: `first` and `last` are axis ms, `readings` counts values.
 
-    `fingerprint` tells one list of series from another, within the life of a process.
+    `fingerprint` tells one list of series from another, within the life of a process. Of a `windowed` track `first` and
+    `last` are the starts of windows, and `readings` counts what its windows were made of.
     """
 
     collector: str
@@ -72,17 +86,25 @@ class Outline:
     readings: int
     series: tuple[Series, ...]
     fingerprint: int
+    windowed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A track with real values: `columns[i][k]` is series i at axis time `instants[k]`, None where it has none."""
+    """A track with real values: `columns[i][k]` is series i at axis time `instants[k]`, None where it has none.
+
+    Of a windowed track they are the means of windows that start at `instants`; `least`, `greatest` and `counts` then
+    are columns of the same shape, and None in every other track.
+    """
 
     collector: str
     instants: list[int]
     series: list[Series]
     columns: list[list[float | None]]
     gaps: list[Gap]
+    least: list[list[float | None]] | None = None
+    greatest: list[list[float | None]] | None = None
+    counts: list[list[int | None]] | None = None
 
 
 def refuse(field: str, what: str) -> NoReturn:
@@ -126,8 +148,11 @@ def fault_of(value: float) -> str:
     return "infinite" if math.isinf(value) else "too_large"
 
 
-def outline(track: Any, field: str) -> Outline:
-    """Check a track, whose path is `field`, to its last cell, and say what it holds."""
+def outline(track: Any, field: str, window: int | None = None) -> Outline:
+    """Check a track, whose path is `field`, to its last cell, and say what it holds.
+
+    `window`, in ms, is that of the thinned batch that the track is of; None in a full one.
+    """
     if type(track) is not dict:
         refuse(field, "must be an object")
     collector: Any = track.get("collector")
@@ -137,19 +162,27 @@ def outline(track: Any, field: str) -> Outline:
     series = check_families(track.get("families"), f"{field}.families")
     readings = _check_cells(track.get("cells"), series, len(steps), f"{field}.cells")
     check_gaps(track.get("gaps"), len(series), len(steps), f"{field}.gaps")
-    return Outline(collector, first, last, len(steps), readings, series, hash(series))
+    windowed = window is not None and any(name in track for name in _SPREAD)
+    if window is not None:
+        _check_kinds(series, field, windowed=windowed)
+    if window is not None and windowed:
+        if first % window or any(step % window for step in steps) or 0 in steps[1:]:
+            refuse(f"{field}.dt", "must be the starts of windows, each once")
+        readings = _check_spread(track, series, len(steps), field)
+    return Outline(collector, first, last, len(steps), readings, series, hash(series), windowed)
 
 
 def realise(track: Mapping[str, Any], known: Outline) -> Track:
     """The real values of a track that `outline` has checked."""
     instants = list(accumulate(track["dt"], initial=known.first))[1:]
-    cells, ticks = track["cells"], known.ticks
-    columns = [
-        _values(cells[number * ticks : (number + 1) * ticks], series.digits)
-        for number, series in enumerate(known.series)
-    ]
+    cells, series, digits = track["cells"], list(known.series), [one.digits for one in known.series]
     gaps = [Gap(*gap) for gap in track.get("gaps") or ()]
-    return Track(known.collector, instants, list(known.series), columns, gaps)
+    if not known.windowed:
+        return Track(known.collector, instants, series, _columns(cells, digits, known.ticks), gaps)
+    means = _columns(cells, [None if one is None else one + MEAN_DIGITS for one in digits], known.ticks)
+    least, greatest = (_columns(track[name], digits, known.ticks) for name in ("least", "greatest"))
+    counts = [track["counts"][start : start + known.ticks] for start in range(0, len(cells), known.ticks)]
+    return Track(known.collector, instants, series, means, gaps, least, greatest, counts)
 
 
 def fits(series: Series) -> bool:
@@ -259,12 +292,49 @@ def _check_cells(cells: Any, series: tuple[Series, ...], ticks: int, field: str)
     return readings
 
 
+def _check_kinds(series: tuple[Series, ...], field: str, *, windowed: bool) -> None:
+    if any((one.kind == "gauge") is not windowed for one in series):
+        refuse(f"{field}.families", "of a thinned batch must be gauges with, or counters without, windows")
+
+
+def _check_spread(track: Mapping[str, Any], series: tuple[Series, ...], ticks: int, field: str) -> int:
+    """Check what stands beside the means of a windowed track; how many readings its windows had."""
+    for name in ("least", "greatest"):
+        _check_cells(track.get(name), series, ticks, f"{field}.{name}")
+    counts = track.get("counts")
+    if type(counts) is not list or len(counts) != len(series) * ticks or not set(map(type, counts)) <= _WHOLE:
+        refuse(f"{field}.counts", "must be a list with an integer or null for each cell")
+    readings = 0
+    for number, one in enumerate(series):
+        own = slice(number * ticks, (number + 1) * ticks)
+        rows = [track[name][own] for name in ("cells", *_SPREAD)]
+        absent = [[cell is None for cell in row] for row in rows]
+        if any(row != absent[0] for row in absent):
+            refuse(f"{field}.counts", f"must have its nulls where the other lists have them for series {number}")
+        means, least, greatest, had = ([cell for cell in row if cell is not None] for row in rows)
+        if had and not 0 < min(had) <= max(had) <= EXACT:
+            refuse(f"{field}.counts", f"must be 1 or more for series {number}")
+        unit = 1
+        if one.digits is not None:
+            unit, means, least, greatest = 10**MEAN_DIGITS, *map(list, map(accumulate, (means, least, greatest)))
+            if had and not -EXACT <= min(least) <= max(greatest) <= EXACT:
+                refuse(f"{field}.least", f"must lie within 2**53 of 0 once scaled for series {number}")
+        if not all(low * unit <= mean <= high * unit for low, mean, high in zip(least, means, greatest, strict=True)):
+            refuse(f"{field}.cells", f"must lie between least and greatest for series {number}")
+        readings += sum(had)
+    return readings
+
+
 def _adds_up(deltas: list[int]) -> bool:
     if not deltas:
         return True
     # Nearly every row is cleared by its extremes; only one that might overflow is added up.
     low, high = min(deltas), max(deltas)
     return max(high, -low) * len(deltas) < _SUM or max(map(abs, accumulate(deltas))) < _SUM
+
+
+def _columns(cells: list[Any], digits: list[int | None], ticks: int) -> list[list[float | None]]:
+    return [_values(cells[number * ticks : (number + 1) * ticks], one) for number, one in enumerate(digits)]
 
 
 def _values(row: list[Any], digits: int | None) -> list[float | None]:

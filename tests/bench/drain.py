@@ -91,7 +91,9 @@ async def _drain(folder: Path, hub: HubProcess) -> _Drained:
     buffers = {lane: spool.lane(lane) for lane in LANES}
     dialect = OFFER.build(NativeOptions(), _DEVICE)
     lamps = LampBoard(clock, lambda _lamp: None)
-    pusher = Pusher(PusherOptions(), buffers, dialect, session, clock, system_chance(), known, lamps)
+    pusher = Pusher(
+        PusherOptions(backfill_rate="unlimited"), buffers, dialect, session, clock, system_chance(), known, lamps
+    )
     try:
         first = await session.exchange(Request("GET", "/healthz"))
         if isinstance(first, Unreachable):

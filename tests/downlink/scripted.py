@@ -111,7 +111,7 @@ class PlainDialect:
             return Bye(**orjson.loads(data))
         if event == "reset":
             return Reset()
-        return Keepalive() if event == "keepalive" else None
+        return Keepalive(twin=data == "twin") if event == "keepalive" else None
 
     def push(self, frames: Sequence[Frame], dispatch: Dispatch) -> Request:
         raise AssertionError(frames, dispatch)

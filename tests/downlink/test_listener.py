@@ -94,15 +94,15 @@ def test_events_that_say_nothing_to_the_agent_are_passed_over() -> None:
         (Connection(headers={"content-type": "text/event-stream;bogus"}), 1, 2, "warn"),
         (Connection(headers={"content-type": "Text/Event-Stream ;"}), 1, 2, "warn"),
         (Connection(status=500), 1, 2, "warn"),
-        (Connection(status=429, headers={"retry-after": "70"}), 70, 71, "warn"),
-        (Connection(status=503, headers={"retry-after": "999999"}), 3600, 3601, "warn"),
+        (Connection(status=429, headers={"retry-after": "70"}), 70, 140, "warn"),
+        (Connection(status=503, headers={"retry-after": "999999"}), 3600, 3900, "warn"),
         (Connection(status=503, headers={"retry-after": "soon"}), 1, 2, "warn"),
         (Connection(status=503, headers={"retry-after": f"Mon, {'9' * 20} Jan 2020 00:00:00 GMT"}), 1, 2, "warn"),
         (Connection(unreachable="connection refused"), 1, 2, "warn"),
         (standing(b"retry: 3000\n\n"), 3, 4, "warn"),
         (standing(b"retry: 1\n\n"), 1, 2, "warn"),
-        (standing(b"retry: 86400000\n\n"), 60, 61, "warn"),
-        (standing(b'event: bye\ndata: {"after": 120, "why": "restart"}\n\n', stays=FOREVER), 120, 121, "warn"),
+        (standing(b"retry: 86400000\n\n"), 60, 120, "warn"),
+        (standing(b'event: bye\ndata: {"after": 120, "why": "restart"}\n\n', stays=FOREVER), 120, 240, "warn"),
         (standing(b"data: " + b"x" * 300_000), 1, 2, "warn"),
     ],
 )
@@ -241,4 +241,11 @@ def test_goodbye_ends_the_connection_before_what_follows_it() -> None:
     body = b'event: bye\ndata: {"after": 1, "why": "twin"}\n\nevent: hello\ndata: x\n\n'
     scene = played([standing(body, stays=FOREVER)], 1)
     assert scene.words == [Bye(1, "twin")]
-    assert scene.board.lights[-1] == ("stream", "warn", "the hub said goodbye: twin")
+    assert scene.board.lights[-1] == ("stream", "warn", "twin: another machine speaks under this device's id")
+
+
+def test_a_hub_that_hears_a_twin_is_told_by_the_lamp_until_it_does_not() -> None:
+    body = b"".join(b"event: keepalive\ndata: %s\n\n" % said for said in (b"x", b"twin", b"twin", b"x", b"x"))
+    scene = played([standing(body, stays=FOREVER)], 1)
+    note = "twin: another machine speaks under this device's id"
+    assert scene.board.lights == [("stream", "ok", ""), ("stream", "warn", note), ("stream", "ok", "")]

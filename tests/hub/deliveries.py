@@ -128,8 +128,9 @@ class Hub:
         """The audit of one epoch; the sum is checked here, whatever the test looks at."""
         found = await answer(self.auditor.audit, device="car-3")
         rows = {int(row["epoch"], 16): row for row in found["epochs"]}
-        assert found["readings"] == sum(row["readings"] for row in rows.values())
-        for row in rows.values():
+        for name in ("readings", "thinned_readings"):
+            assert found[name] == sum(row[name] for row in rows.values())
+        for row in (*rows.values(), *found["sums"].values()):
             parts = row["stored"] + row["thinned"] + sum(row["lost"].values()) + row["held"] + row["missing"]
             assert row["next"] == parts, row
         return dict(rows[epoch])

@@ -1,6 +1,7 @@
 """The replay log and the fan-out: nothing is told twice, nothing is missed unknowingly."""
 
 import random
+import sqlite3
 
 import pytest
 
@@ -10,7 +11,7 @@ from edge_agent.hub import keys
 from edge_agent.hub.fanout import Fanout
 from edge_agent.hub.journal import EVENTS, Entry, Journal
 from edge_agent.hub.keys import Keyring
-from edge_agent.hub.store import Store
+from edge_agent.hub.store import Store, StoreBroken
 from tests.sim.loop import run
 from tests.sim.offload import InlineOffload
 
@@ -129,6 +130,56 @@ def test_a_stream_keeps_its_newest_and_says_when_it_forgot() -> None:
         events = await log.journal.replay(EVENTS, log.journal.id_of(others[0]))
         assert events is not None
         assert len(events) == 600
+        await log.store.close()
+
+    run(scene())
+
+
+def test_a_stream_is_bounded_in_bytes_and_others_keep_what_they_have() -> None:
+    async def scene() -> None:
+        log = Log()
+        await log.open()
+        body = b'"' + b"x" * 40_000 + b'"'
+
+        def added(connection: sqlite3.Connection) -> list[int]:
+            small = log.journal.append(connection, "device:b", "car-2", "config", {})
+            return [
+                small,
+                *(log.journal.append(connection, "device:a", "car-1", "instruction", body) for _ in range(60)),
+            ]
+
+        _small, *numbers = await log.store.write(added)
+        await log.journal.trim()
+        kept = await log.store.read(lambda db: db.execute("SELECT stream, n FROM journal_entry ORDER BY n").fetchall())
+        assert kept[0][0] == "device:b"
+        assert [n for stream, n in kept if stream == "device:a"] == numbers[-26:], "as many as 1 MiB holds"
+        assert await log.journal.replay("device:a", log.journal.id_of(numbers[-28])) is None
+        replayed = await log.journal.replay("device:a", log.journal.id_of(numbers[-27]))
+        assert replayed is not None
+        assert [entry.n for entry in replayed] == numbers[-26:]
+        await log.store.close()
+
+    run(scene())
+
+
+def test_what_could_not_be_trimmed_is_trimmed_later_and_by_a_later_life() -> None:
+    async def scene() -> None:
+        log = Log()
+        await log.open()
+        await log.add("device:a", *(str(n) for n in range(600)))
+        await log.store.write(
+            lambda db: db.execute("CREATE TRIGGER stop BEFORE DELETE ON journal_entry BEGIN SELECT no(); END")
+        )
+        with pytest.raises(StoreBroken):
+            await log.journal.trim()
+        await log.store.write(lambda db: db.execute("DROP TRIGGER stop"))
+        for journal in (log.journal, Journal(log.store, log.keyring, log.fanout)):
+            await journal.open()
+            await journal.trim()
+            assert await log.store.read(lambda db: db.execute("SELECT count(*) FROM journal_entry").fetchone()) == (
+                500,
+            )
+            await log.add("device:a", *(str(n) for n in range(30)))
         await log.store.close()
 
     run(scene())

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge_agent.hub.exchange import Reply
-from tests.hub.house import House, opened, said
+from tests.hub.deliveries import batch, frame, ticks
+from tests.hub.house import House, opened, push, said
 from tests.sim.loop import run
 
 
@@ -61,6 +62,20 @@ def test_a_reply_is_what_the_document_says(path: str, model: str) -> None:
 
     schema = {"$ref": f"#/components/schemas/{model}", "components": DOCUMENT["components"]}
     jsonschema_rs.validator_for(schema).validate(said(run(scene())))
+
+
+def test_the_audit_and_the_history_are_what_the_document_says() -> None:
+    async def scene() -> list[Reply]:
+        async with opened() as house:
+            assert (await push(house, frame(5, 3, batch(ticks(0, 10))))).status == 200
+            history = "/api/v1/query?device=car-1&name=gpu.power&from=0&to=9000000000000000&width=4"
+            return [await house.ask("GET", path, token=house.admin) for path in ("/api/v1/audit?device=car-1", history)]
+
+    for reply, model in zip(run(scene()), ("Audit", "Curves"), strict=True):
+        schema = {"$ref": f"#/components/schemas/{model}", "components": DOCUMENT["components"]}
+        found = said(reply)
+        jsonschema_rs.validator_for(schema).validate(found)
+        assert found["epochs" if model == "Audit" else "series"]
 
 
 WORD = st.text(max_size=12)

@@ -286,7 +286,7 @@ def test_a_full_store_stores_nothing_by_halves_and_serves_readers(path: Path | N
             await store.write(adds("before"))
             with pytest.raises(StoreFull) as full:
                 await store.write(two)
-            assert "max_bytes" in full.value.hint
+            assert "limits.store" in full.value.hint
             assert await store.read(words) == ["before"]
             await store.write(adds("after"))
             assert await store.read(words) == ["before", "after"]

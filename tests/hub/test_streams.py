@@ -1,18 +1,24 @@
 """The streams: down to devices, up to viewers."""
 
+import random
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from edge_agent.hub.accounts import Accounts
 from edge_agent.hub.live import Watchers
+from edge_agent.hub.store import Store
+from edge_agent.kit.scopes import running
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.frame import FrameKind
 from edge_agent.wire.envelope import open_envelope
 from tests.hub.deliveries import AXIS, OFFSET, batch, frame, report, ticks
 from tests.hub.house import House, alive, configure, instruct, opened, push
 from tests.sim.loop import run
+from tests.sim.offload import InlineOffload
 
 STREAM = "/api/v1/devices/car-1/stream"
 LIVE = "/api/v1/devices/car-1/live"
@@ -124,13 +130,48 @@ def test_the_newest_stream_stands_and_the_older_is_told_twin() -> None:
             await older.until("hello")
             async with house.stream(STREAM, key=house.key) as newer:
                 await newer.until("hello")
-                assert orjson.loads((await older.until("bye")).data) == {"after": 60, "why": "twin"}
+                assert orjson.loads((await older.until("bye")).data) == {"after": 600, "why": "twin"}
                 with pytest.raises(StopAsyncIteration):
                     await older.next()
                 assert house.hub.streams.standing() == ["car-1"]
                 await instruct(house)
                 await newer.until("instruction")
             assert house.hub.streams.standing() == []
+
+    run(scene())
+
+
+def test_the_first_use_of_a_newer_key_cuts_the_stream_of_the_older_one() -> None:
+    async def scene() -> None:
+        async with alive() as house, house.stream(STREAM, key=house.key) as older:
+            await older.until("hello")
+            newer = await house.hub.accounts.add_device("car-1")
+            for _ in range(4):
+                assert (await older.next()).event == "keepalive"
+            async with house.stream(EVENTS, token=house.viewer):
+                assert (await house.ask("POST", LIVE, heartbeat(), key=newer)).status == 204
+            assert orjson.loads((await older.until("bye")).data) == {"after": 0, "why": "key"}
+            assert (await house.ask("GET", STREAM, key=house.key)).status == 401
+            async with house.stream(STREAM, key=newer) as reader:
+                await reader.until("keepalive")
+                await reader.until("keepalive")
+
+    run(scene())
+
+
+def test_a_key_that_another_process_ends_at_once_is_good_for_nothing_within_a_keepalive(tmp_path: Path) -> None:
+    async def scene() -> None:
+        async with opened(database=tmp_path / "hub.sqlite") as house, house.stream(STREAM, key=house.key) as stream:
+            await stream.until("hello")
+            async with running(house.hub):
+                store = Store(tmp_path / "hub.sqlite", [], InlineOffload())
+                await store.open()
+                await Accounts(store, house.clock, random.Random(77)).add_device("car-1", alone=True)
+                await store.close()
+                began = house.clock.now()
+                assert orjson.loads((await stream.until("bye")).data)["why"] == "key"
+                assert house.clock.now() - began <= 15_000
+                assert (await house.ask("POST", LIVE, heartbeat(), key=house.key)).status == 401
 
     run(scene())
 

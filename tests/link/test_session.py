@@ -230,7 +230,10 @@ def test_what_breaks_has_a_reason_for_people(connected: Connected, reason: str) 
         secret = secrets.token_hex(20)
         quick = Options(first_byte_timeout=0.05, connect_timeout=0.05)
         async with listening(connected) as port, session(port, quick, GivenKey(secret)) as link:
-            assert await link.exchange(GET) == Unreachable(reason.format(port=port))
+            answer = await link.exchange(GET)
+            assert answer == Unreachable(reason.format(port=port))
+            assert isinstance(answer, Unreachable)
+            assert answer.sent, "it may have reached somebody"
             assert secret not in repr(link)
 
     asyncio.run(scene())
@@ -242,7 +245,10 @@ def test_a_closed_door_is_told() -> None:
             taken.bind(("127.0.0.1", 0))
             port = taken.getsockname()[1]
             async with session(port) as link:
-                assert await link.exchange(GET) == Unreachable(f"no connection to 127.0.0.1:{port}: Connection refused")
+                answer = await link.exchange(GET)
+                assert answer == Unreachable(f"no connection to 127.0.0.1:{port}: Connection refused")
+                assert isinstance(answer, Unreachable)
+                assert not answer.sent
 
     asyncio.run(scene())
 

@@ -1,17 +1,22 @@
 """A disk in memory that loses what a real one may lose.
 
-    append          is seen by readers at once, survives a kill, and a crash only once `sync` returned
-    create, move,   are seen at once, survive a kill, and a crash only once `sync_folder` returned
+    append          is seen by readers at once, survives a kill, and a crash for certain only once `sync` returned
+    create, move,   are seen at once, survive a kill, and a crash for certain only once `sync_folder` returned
     unlink          (a file whose name is lost is gone; one whose removal is lost is back)
-    replace,        survive a crash once they returned
+    replace,        survive a crash once they returned; a crash inside `overwrite` leaves old and new sectors
+    overwrite,
     make_folder
     a failed sync   loses what it should have kept, for ever: a later sync that succeeds leaves zeros in its place
     a failed append leaves half of its bytes behind, or what still fits on a full disk
     a cut replace   leaves its unfinished file behind
 
-`kill()` is the end of the process: files close, locks are free. `crash()` is the end of the power: that, and whatever
-was not synced is gone. `fail` lets a call fail; `cut_at` stops the world at the k-th call with `PowerCut`, which no
-handler of OSError catches; the scene catches it and calls `crash()` or `kill()`.
+`kill()` is the end of the process: files close, locks are free. `crash()` is the end of the power: that, and nothing
+that was not synced is left; `crash(chance)` leaves some of it (`platter` says what may be left). `images` goes through
+all that a crash may leave just now, and `MemoryDisk.of` makes a disk from one of them.
+
+`fail` lets a call fail; `cut_at` stops the world at the k-th call with `PowerCut`, which no handler of OSError catches;
+the scene catches it and calls `crash()` or `kill()`. `watch` is called wherever the world may stop: before each call
+that changes something, and within those that take several steps; so one run shows what a crash leaves anywhere in it.
 
 Sizes are exact: there are no blocks. Not handled: links, permissions, several processes at once.
 """
@@ -19,40 +24,21 @@ Sizes are exact: there are no blocks. Not handled: links, permissions, several p
 import errno
 import os
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.kit.disk import UNFINISHED
-from edge_agent.model.ports import Entry, OpenFile, Space
+from edge_agent.model.ports import Chance, Entry, OpenFile, Space
+from tests.sim.platter import SECTOR, File, Folder, Image, drawn, files, grown, images, seen, worst
+
+_PLENTY = 2**40
+_MANY = 2**20
+_LOOKS = frozenset({"entries", "read", "space"})
 
 
 class PowerCut(BaseException):
     """The world stops in the middle of a call."""
-
-
-@dataclass(eq=False)
-class _File:
-    """What readers see (`cache`), what a crash leaves (`platter`), and what a failed sync has lost (`doomed`)."""
-
-    cache: bytearray = field(default_factory=bytearray)
-    platter: bytearray = field(default_factory=bytearray)
-    doomed: int = 0
-    locked: bool = False
-
-    def keep(self) -> None:
-        """Everything up to here is on the platter, but for what an earlier sync had lost."""
-        kept = len(self.platter)
-        lost = max(0, self.doomed - kept)
-        self.platter += bytes(lost) + self.cache[kept + lost :]
-        del self.platter[len(self.cache) :]
-
-
-@dataclass(eq=False)
-class _Folder:
-    """The names that are seen, and those that a crash leaves."""
-
-    names: "dict[str, _File | _Folder]" = field(default_factory=dict)
-    durable: "dict[str, _File | _Folder]" = field(default_factory=dict)
 
 
 @dataclass
@@ -67,17 +53,28 @@ class _Fault:
 class MemoryDisk:
     """`model.ports.Disk`; without limits it holds what it is given."""
 
-    def __init__(self, max_bytes: int = 2**40, max_inodes: int = 2**20) -> None:
+    def __init__(self, max_bytes: int = _PLENTY, max_inodes: int = _MANY, sector: int = SECTOR) -> None:
+        """`sector` is how many bytes a crash keeps or loses together: 512, or the 4096 of a page."""
         self.max_bytes = max_bytes
         self.max_inodes = max_inodes
         self.calls: Counter[str] = Counter()
         """How often each call was made, the failed ones too."""
         self.written = 0
         """Bytes that were appended or put in place: what went to flash."""
-        self._root = _Folder()
+        self.watch: Callable[[], None] | None = None
+        """Called wherever the world may stop."""
+        self._sector = sector
+        self._root = Folder()
         self._faults: list[_Fault] = []
         self._left: int | None = None
         self._life = 0
+
+    @classmethod
+    def of(cls, image: Image, sector: int = SECTOR) -> "MemoryDisk":
+        """A disk as a crash left it."""
+        disk = cls(sector=sector)
+        disk._root = grown(image)
+        return disk
 
     # What a scene does to it.
 
@@ -101,13 +98,24 @@ class MemoryDisk:
         """The process ended: open files are closed, locks are free; what was written is there."""
         self._life += 1
         self._left = None
-        for file in _files(self._root):
+        for file in files(self._root):
             file.locked = False
 
-    def crash(self) -> None:
-        """The power went: `kill`, and what was not synced is gone."""
+    def crash(self, chance: Chance | None = None) -> None:
+        """The power went: `kill`, and what was not synced is gone, or with `chance` some of it."""
         self.kill()
-        _revert(self._root)
+        if chance is None:
+            worst(self._root)
+        else:
+            self._root = grown(drawn(self._root, self._sector, chance))
+
+    def images(self, most: int, chance: Chance) -> Iterator[Image]:
+        """What a crash may leave just now: every image where they are few, else about `most`, drawn."""
+        return images(self._root, self._sector, most, chance)
+
+    def image(self) -> Image:
+        """What is seen just now."""
+        return seen(self._root)
 
     def content(self, path: Path) -> bytes:
         """The bytes of a file, past all faults."""
@@ -115,14 +123,12 @@ class MemoryDisk:
 
     def plant(self, path: Path, data: bytes) -> None:
         """Put these bytes on the platter, past all faults: damage, a leftover, a file from outside."""
-        folder = self._grown(path.parent)
-        file = _File(bytearray(data), bytearray(data))
-        folder.names[path.name] = folder.durable[path.name] = file
+        self._grown(path.parent).put(path.name, File(bytes(data), bytes(data)))
 
     def paths(self, folder: Path = Path("/")) -> list[Path]:
         """Every file below a folder, sorted."""
         node = self._node(folder)
-        if isinstance(node, _File):
+        if isinstance(node, File):
             return [folder]
         return [path for name in sorted(node.names) for path in self.paths(folder / name)]
 
@@ -135,7 +141,7 @@ class MemoryDisk:
         except FileNotFoundError:
             return []
         return [
-            Entry(name, len(node.cache) if isinstance(node, _File) else None) for name, node in sorted(names.items())
+            Entry(name, len(node.cache) if isinstance(node, File) else None) for name, node in sorted(names.items())
         ]
 
     def make_folder(self, folder: Path) -> None:
@@ -154,7 +160,8 @@ class MemoryDisk:
         if path.name in folder.names:
             raise _error(errno.EEXIST, path)
         self._need(0, 1, path)
-        file = folder.names[path.name] = _File()
+        file = File()
+        folder.add(path.name, file)
         return _MemoryFile(self, path, file)
 
     def replace(self, path: Path, data: bytes) -> None:
@@ -165,29 +172,41 @@ class MemoryDisk:
             half = data[: len(data) // 2]
             self.plant(path.with_name(path.name + UNFINISHED), half)
             raise
-        if isinstance(folder.names.get(path.name), _Folder):
+        if isinstance(folder.names.get(path.name), Folder):
             raise _error(errno.EISDIR, path)
         # Old and new stand side by side for a moment, as on a real disk.
         self._need(len(data), 1, path)
         self.written += len(data)
-        folder.names[path.name] = _File(bytearray(data), bytearray(data))
-        folder.durable = dict(folder.names)
+        new, unfinished = File(), path.name + UNFINISHED
+        folder.add(unfinished, new)
+        for half in (data[: len(data) // 2], data[len(data) // 2 :]):
+            self.stops()
+            new.grow(half)
+        self.stops()
+        new.keep()
+        folder.move(unfinished, folder, path.name)
+        self.stops()
+        folder.sync()
 
     def overwrite(self, path: Path, offset: int, data: bytes) -> None:
         file = self._file(path)
         end = offset + len(data)
         if end > len(file.cache):
             raise _error(errno.EINVAL, path)
-        file.cache[offset:end] = data
+        file.lay(offset, data)
         self.called("overwrite", path)
         self.written += len(data)
-        file.platter[offset:end] = data
+        file.keep_part(offset, len(data))
 
     def move(self, path: Path, to: Path) -> None:
         self.called("move", path)
-        file = self._file(path)
-        self._folder(to.parent).names[to.name] = file
-        del self._folder(path.parent).names[path.name]
+        node, target = self._node(path), self._folder(to.parent)
+        there = target.names.get(to.name)
+        if isinstance(there, Folder) and (isinstance(node, File) or there.names):
+            raise _error(errno.EISDIR if isinstance(node, File) else errno.ENOTEMPTY, to)
+        if isinstance(there, File) and isinstance(node, Folder):
+            raise _error(errno.ENOTDIR, to)
+        self._folder(path.parent).move(path.name, target, to.name)
 
     def unlink(self, path: Path) -> None:
         self.called("unlink", path)
@@ -195,12 +214,11 @@ class MemoryDisk:
             self._file(path)
         except FileNotFoundError:
             return
-        del self._folder(path.parent).names[path.name]
+        self._folder(path.parent).remove(path.name)
 
     def sync_folder(self, folder: Path) -> None:
         self.called("sync_folder", folder)
-        node = self._folder(folder)
-        node.durable = dict(node.names)
+        self._folder(folder).sync()
 
     def space(self, folder: Path) -> Space:
         self.called("space", folder)
@@ -212,7 +230,7 @@ class MemoryDisk:
         folder = self._folder(path.parent)
         if path.name not in folder.names:
             self._need(0, 1, path)
-            folder.names[path.name] = _File()
+            folder.add(path.name, File())
         file = self._file(path)
         if file.locked:
             return None
@@ -224,6 +242,8 @@ class MemoryDisk:
     def called(self, call: str, path: Path) -> None:
         """Count a call, and fail it where a fault is set for it."""
         self.calls[call] += 1
+        if call not in _LOOKS:
+            self.stops()
         if self._left is not None:
             if self._left <= 0:
                 raise PowerCut
@@ -238,9 +258,14 @@ class MemoryDisk:
                 fault.times -= 1
             raise _error(fault.code, path)
 
-    def room(self) -> int:
-        """Bytes that are free."""
-        return self._space().bytes
+    def stops(self) -> None:
+        """The world may stop here."""
+        if self.watch is not None:
+            self.watch()
+
+    def room(self, need: int) -> int:
+        """How many of so many bytes there is room for."""
+        return need if self.max_bytes == _PLENTY else min(need, self._space().bytes)
 
     @property
     def life(self) -> int:
@@ -248,45 +273,47 @@ class MemoryDisk:
         return self._life
 
     def _space(self) -> Space:
-        files = list(_files(self._root))
-        used = sum(len(file.cache) for file in files)
-        return Space(max(0, self.max_bytes - used), max(0, self.max_inodes - len(files)))
+        sizes = [len(file.cache) for file in files(self._root)]
+        return Space(max(0, self.max_bytes - sum(sizes)), max(0, self.max_inodes - len(sizes)))
 
     def _need(self, size: int, inodes: int, path: Path) -> None:
+        if (self.max_bytes, self.max_inodes) == (_PLENTY, _MANY):
+            return
         space = self._space()
         if size > space.bytes or inodes > space.inodes:
             raise _error(errno.ENOSPC, path)
 
-    def _node(self, path: Path) -> "_File | _Folder":
-        node: _File | _Folder = self._root
+    def _node(self, path: Path) -> "File | Folder":
+        node: File | Folder = self._root
         for name in path.parts[1:]:
-            if isinstance(node, _File):
+            if isinstance(node, File):
                 raise _error(errno.ENOTDIR, path)
             if name not in node.names:
                 raise _error(errno.ENOENT, path)
             node = node.names[name]
         return node
 
-    def _file(self, path: Path) -> _File:
+    def _file(self, path: Path) -> File:
         node = self._node(path)
-        if isinstance(node, _Folder):
+        if isinstance(node, Folder):
             raise _error(errno.EISDIR, path)
         return node
 
-    def _folder(self, path: Path) -> _Folder:
+    def _folder(self, path: Path) -> Folder:
         node = self._node(path)
-        if isinstance(node, _File):
+        if isinstance(node, File):
             raise _error(errno.ENOTDIR, path)
         return node
 
-    def _grown(self, path: Path) -> _Folder:
+    def _grown(self, path: Path) -> Folder:
         node = self._root
         for name in path.parts[1:]:
             if name not in node.names:
                 # Only this name is synced into the parent: what else is new there stays at risk.
-                node.names[name] = node.durable[name] = _Folder()
+                self.stops()
+                node.put(name, Folder())
             below = node.names[name]
-            if isinstance(below, _File):
+            if isinstance(below, File):
                 raise _error(errno.EEXIST, path)
             node = below
         return node
@@ -295,7 +322,7 @@ class MemoryDisk:
 class _MemoryFile:
     """`model.ports.OpenFile`; like a descriptor it works on when its name is gone."""
 
-    def __init__(self, disk: MemoryDisk, path: Path, file: _File) -> None:
+    def __init__(self, disk: MemoryDisk, path: Path, file: File) -> None:
         self._disk = disk
         self._path = path
         self._file = file
@@ -310,8 +337,10 @@ class _MemoryFile:
         except OSError:
             self._write(data[: fits // 2])
             raise
-        fits = min(fits, self._disk.room())
-        self._write(data[:fits])
+        fits = self._disk.room(fits)
+        self._write(data[: fits // 2])
+        self._disk.stops()
+        self._write(data[fits // 2 : fits], more=True)
         if fits < len(data):
             raise _error(errno.ENOSPC, self._path)
 
@@ -320,7 +349,7 @@ class _MemoryFile:
         try:
             self._disk.called("sync", self._path)
         except OSError:
-            self._file.doomed = len(self._file.cache)
+            self._file.doom()
             raise
         self._file.keep()
 
@@ -330,10 +359,11 @@ class _MemoryFile:
         self._open = False
         self._file.locked = False
         if size is not None:
-            del self._file.cache[size:]
+            self._file.cut(size)
 
-    def _write(self, data: bytes) -> None:
-        self._file.cache += data
+    def _write(self, data: bytes, *, more: bool = False) -> None:
+        if data:
+            self._file.grow(data, more=more)
         self._disk.written += len(data)
 
     def _alive(self) -> None:
@@ -343,25 +373,3 @@ class _MemoryFile:
 
 def _error(code: int, path: Path) -> OSError:
     return OSError(code, os.strerror(code), str(path))
-
-
-def _files(folder: _Folder) -> list[_File]:
-    """Every file below, each once a name."""
-    found: list[_File] = []
-    for node in folder.names.values():
-        if isinstance(node, _File):
-            found.append(node)
-        else:
-            found += _files(node)
-    return found
-
-
-def _revert(folder: _Folder) -> None:
-    """Back to what a crash leaves."""
-    folder.names = dict(folder.durable)
-    for node in folder.names.values():
-        if isinstance(node, _File):
-            node.cache = bytearray(node.platter)
-            node.doomed = 0
-        else:
-            _revert(node)

@@ -80,5 +80,7 @@ class _InlineWorker:
         await self._wait()
         return function()
 
-    def _returned(self, _call: "asyncio.Task[Any]") -> None:
+    def _returned(self, call: "asyncio.Task[Any]") -> None:
         self._given_up -= 1
+        if not call.cancelled():
+            call.exception()  # nobody waits for it any more

@@ -6,8 +6,9 @@ from itertools import pairwise
 
 import pytest
 
-from tests.sim.link import Passage
+from tests.sim.line import Passage
 from tests.sim.loop import run
+from tests.sim.weather import FAIR, Weather
 from tests.sim.world import BOOT, World, world
 
 TELEMETRY = "/api/v1/telemetry"
@@ -54,9 +55,9 @@ def test_lost_answers_double_nothing(seed: int) -> None:
     async def scene() -> None:
         async with world(seed) as one:
             await one.passes(15)
-            one.line.lose_answers, one.line.lose_requests = 0.5, 0.2
+            one.line.weather = Weather(lose_answers=0.5, lose_requests=0.2)
             await one.passes(600)
-            one.line.lose_answers = one.line.lose_requests = 0.0
+            one.line.weather = FAIR
             await one.passes(400)
             await one.stop()
             assert any(passage.fate == "200 lost" for passage in pushes(one))
@@ -71,10 +72,10 @@ def test_answers_that_come_later_than_patience_lasts_double_nothing() -> None:
     async def scene() -> None:
         async with world() as one:
             await one.passes(15)
-            one.line.delay = 15.0
+            one.line.weather = Weather(delay=15.0)
             await one.passes(600)
             assert one.lamp("hub").state == "warn"
-            one.line.delay = 0.0
+            one.line.weather = FAIR
             await one.passes(400)
             await one.stop()
             await one.check_whole()
@@ -184,6 +185,7 @@ def test_a_kill_costs_at_most_the_tick_in_hand(moment: float, online: bool) -> N
             await one.passes(moment)
             sampled, last = one.agent.tally.readings, one.agent.tally.last
             await one.kill()
+            one.line.mend()
             one.start()
             await one.passes(400.7)
             await one.stop()
@@ -205,6 +207,7 @@ def test_a_power_cut_costs_at_most_what_was_not_sealed(moment: float) -> None:
             await one.passes(moment)
             last = one.agent.tally.last or 0
             await one.crash()
+            one.line.mend()
             one.start()
             await one.passes(400.7)
             await one.stop()
@@ -226,11 +229,13 @@ def test_a_batch_that_a_power_cut_took_before_its_first_seal_is_not_called_held_
             one.line.cut()
             await one.passes(15)
             await one.kill()
+            one.line.mend()
             one.start()
             await one.passes(2)
             told = [epoch for epoch in (await one.audit())["epochs"] if epoch["held"]]
             assert told, "the push of the backlog told the hub of the batch that is open now"
             await one.crash()
+            one.line.mend()
             one.start()
             await one.passes(60)
             await one.stop()

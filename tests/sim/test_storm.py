@@ -1,10 +1,12 @@
 """A storm: most of an hour of what may go wrong, in drawn order, then calm; nothing is doubled, nothing unaccounted."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
 
 from tests.sim.loop import run
+from tests.sim.weather import FAIR
 from tests.sim.world import World, world
 
 SERIES = 5
@@ -48,14 +50,14 @@ class Storm:
         self._one.line.mend()
 
     def lose(self) -> None:
-        self._one.line.lose_requests = self._chance.uniform(0, 0.6)
-        self._one.line.lose_answers = self._chance.uniform(0, 0.6)
+        requests, answers = self._chance.uniform(0, 0.6), self._chance.uniform(0, 0.6)
+        self._one.line.weather = replace(self._one.line.weather, lose_requests=requests, lose_answers=answers)
 
     def delay(self) -> None:
-        self._one.line.delay = self._chance.uniform(0, 25)
+        self._one.line.weather = replace(self._one.line.weather, delay=self._chance.uniform(0, 25))
 
     def calm(self) -> None:
-        self._one.line.lose_requests = self._one.line.lose_answers = self._one.line.delay = 0.0
+        self._one.line.weather = FAIR
 
     def fill(self) -> None:
         self._one.disk.max_bytes = 0

@@ -13,6 +13,9 @@ from edge_agent.model.offers import CollectorOffer
 from edge_agent.model.ports import Host
 from edge_agent.model.reading import Reading
 
+NAME = "tests.sim.wave"
+"""What this collector is called in a config and in every batch."""
+
 
 @dataclass(frozen=True, slots=True)
 class Options:

@@ -6,166 +6,73 @@
         ...
         await it.stop()
 
-The hub is the real one but for its rim, with its database in memory; the agent is the real one but for its ports. The
-device's wall clock starts in 1970: all it ever knows of true time it learns from the hub. It samples the collector
-`tests.sim.wave` only. The agent can end in three ways: `stop` as by SIGTERM, `kill` as by SIGKILL, `crash` as by a
-power cut; and begin again with `start`, on the disk that it left. A scene that ends stops what still runs.
+`World` is that device (`tests.sim.device`), and knows the hub's place as `station`. A scene that ends stops what still
+runs. More machines with the same device id come by `cloned`.
 """
 
 import asyncio
-import copy
-import pkgutil
-from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
-import anyio
-
-import edge_agent.collectors
-from edge_agent.agent.agent import Agent
-from edge_agent.agent.logs import Log
-from edge_agent.agent.machine import Ports
-from edge_agent.config.load import load
-from edge_agent.config.settings import Hub as HubSection
 from edge_agent.hub.settings import Settings
-from edge_agent.hub.wiring import Hub
-from edge_agent.kit.notify import Notifier
-from edge_agent.kit.scopes import running
-from edge_agent.link.keyfile import GivenKey, Key
 from edge_agent.model.frame import FrameKind
-from edge_agent.model.lamp import Lamp
-from edge_agent.model.ports import Host, TrueTime
 from edge_agent.wire import record
 from edge_agent.wire.batch import Batch, parse, unzip
 from tests.hub.house import House, said
 from tests.sim.clock import SimClock
+from tests.sim.device import BOOT, DEVICE, RUNTIME, SPOOL, STATE, Device, Trust, Wishes
 from tests.sim.disk import MemoryDisk
-from tests.sim.link import Line, SimLink
-from tests.sim.offload import InlineOffload
+from tests.sim.line import Hear, Line, deaf
+from tests.sim.station import Station
+from tests.sim.wave import NAME as WAVE
+from tests.sim.witness import Witness
 
-DEVICE = "car-1"
-WAVE = "tests.sim.wave"
-STATE = Path("/var/lib/edge-agent")
-RUNTIME = Path("/run/edge-agent")
+__all__ = ["BOOT", "DEVICE", "RUNTIME", "SPOOL", "STATE", "WAVE", "World", "world"]
 
-BOOT = 100_000_000
-"""Axis ms between the beginnings of two boots: ticks of all boots are told apart by their instants alone."""
 _MOST_BODY = 64 * 1024 * 1024
 
 
-class PocketKey:
-    """A key that a scene may change. The port `Key`."""
-
-    def __init__(self, value: str) -> None:
-        self.value = self._told = value
-
-    def read(self) -> str:
-        return GivenKey(self.value).read()
-
-    def changed(self) -> bool:
-        before, self._told = self._told, self.value
-        return before != self.value
-
-
-@dataclass(frozen=True, slots=True)
-class Wishes:
-    """What a scene wants to be different; `pace` is how long one blocking call may take, in seconds."""
-
-    series: int
-    root: Path
-    pace: float
-    sections: Mapping[str, Mapping[str, Any]]
-
-
-class NotedLog(Log):
-    """A log that writes nothing and notes the lamps."""
-
-    def __init__(self, lamps: list[Lamp]) -> None:
-        super().__init__("error")
-        self._lamps = lamps
-
-    def begun(self, device: str, hub: str, collectors: int) -> None:
-        """Write nothing."""
-
-    def lamp(self, lamp: Lamp) -> None:
-        self._lamps.append(lamp)
-
-
-class World:
+class World(Device):
     """See the module."""
 
-    def __init__(self, house: House, line: Line, chance: Random, wishes: "Wishes") -> None:
-        self.house, self.line = house, line
-        self._chance, self._wishes = chance, wishes
-        self._boots = 1
-        self.clock = SimClock(wall=0)
-        self.disk = MemoryDisk()
-        self.key = PocketKey(house.key)
-        self.lamps: list[Lamp] = []
-        """Each lamp that was lit or changed its state, in order, over all lives."""
-        self._agent: Agent | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._stop = anyio.Event()
-        self._offload = self._hands()
+    def __init__(self, station: Station, line: Line, chance: Random, wishes: Wishes, witness: Witness) -> None:
+        keyring = station.house.hub.keyring
+        trust = Trust(keyring.key_id, keyring.public)
+        super().__init__(line, trust, station.house.key, chance, wishes, witness)
+        self.station = station
+        self.machines: list[Device] = [self]
+        """Every machine of this device id, in the order in which they were made."""
 
     @property
-    def agent(self) -> Agent:
-        """The life that runs, or the last one."""
-        assert self._agent is not None, "it was started"
-        return self._agent
+    def house(self) -> House:
+        """The hub, to be asked."""
+        return self.station.house
 
-    def start(self) -> None:
-        """Begin a life on the disk as it is."""
-        loaded = load(None, self._flags())
-        self._offload = self._hands()
-        host = Host(self._wishes.root, live=False)
-        ports = Ports(self.clock, self._chance, self.disk, self._offload, host, self._link)
-        self._stop = anyio.Event()
-        self._agent = Agent(loaded, ports, self.key, Notifier(None), NotedLog(self.lamps))
-        self._task = asyncio.ensure_future(self._agent.run(self._stop))
+    def cloned(self, image: MemoryDisk, chance: Random) -> Device:
+        """Another machine with this disk, not started yet."""
+        number = len(self.machines)
+        clone = Device(self.line, self._trust, self.key.value, chance, self._wishes, self.witness, number)
+        clone.put_back(image)
+        self.machines.append(clone)
+        return clone
 
     async def passes(self, seconds: float) -> None:
-        """Let so much time go by; what breaks the agent is raised."""
-        if self._task is None:
-            await asyncio.sleep(seconds)
-            return
-        done, _ = await asyncio.wait([self._task], timeout=seconds)
-        for task in done:
-            task.result()
-            raise AssertionError("the agent ended by itself")
-
-    async def stop(self) -> None:
-        """End the life as the service manager would."""
-        task, self._task = self._task, None
-        if task is not None:
-            self._stop.set()
-            await task
-            assert not self._offload.workers, "every worker was released"
-
-    async def kill(self) -> None:
-        """End the life as SIGKILL would: the disk stays as it is at this instant."""
-        kept = copy.deepcopy(self.disk)
-        kept.kill()
-        await self._end(kept)
-
-    async def crash(self) -> None:
-        """End the life as a power cut would: what was not synced is gone, and the next life is on another axis."""
-        kept = copy.deepcopy(self.disk)
-        kept.crash()
-        await self._end(kept)
-        for path in kept.paths(RUNTIME) if kept.entries(RUNTIME) else ():
-            kept.unlink(path)
-        self._boots += 1
-        self.clock = SimClock(axis=f"{self._boots:032x}.0", start=self._boots * BOOT, wall=0)
-
-    def lamp(self, part: str) -> Lamp:
-        """The lamp of a part as it is lit now."""
-        return next(lamp for lamp in self.agent.lamps.all() if lamp.part == part)
+        """Let so much time go by; what breaks an agent or the hub is raised."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0:
+            alive = [machine._task for machine in self.machines if machine._task is not None]
+            if not alive:
+                await asyncio.sleep(left)
+            elif (await asyncio.wait(alive, timeout=left, return_when=asyncio.FIRST_COMPLETED))[0]:
+                break
+        for machine in self.machines:
+            machine.check()
+        self.station.check()
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         """The JSON that the hub answers an admin."""
@@ -209,61 +116,33 @@ class World:
         rows = await self.house.hub.store.read(lambda connection: connection.execute(query, (kind,)).fetchall())
         return [unzip(payload, _MOST_BODY) for (payload,) in rows]
 
-    async def _end(self, kept: MemoryDisk) -> None:
-        """Cancel what runs; what it still does on its way out reaches neither the next life's disk nor the hub."""
-        task, self._task = self._task, None
-        assert task is not None, "a life runs"
-        self.line.cut()
-        self.disk = kept
-        task.cancel()
-        await asyncio.wait([task])
-        self.line.mend()
-
-    def _flags(self) -> dict[str, Any]:
-        shelf = [module.name for module in pkgutil.iter_modules(edge_agent.collectors.__path__)]
-        keyring = self.house.hub.keyring
-        flags: dict[str, Any] = {
-            "device": {"id": DEVICE},
-            "hub": {"url": "https://hub.example"},
-            "trust": {
-                keyring.key_id: {
-                    "public": b64encode(keyring.public).decode(),
-                    "types": ["config", "echo", "flush"],
-                }
-            },
-            "state": {"folder": str(STATE), "runtime": str(RUNTIME)},
-            "local": {"enabled": False},
-            "collectors": {**{name: {"enabled": False} for name in shelf}, WAVE: {"series": self._wishes.series}},
-        }
-        return flags | {name: {**flags.get(name, {}), **section} for name, section in self._wishes.sections.items()}
-
-    def _hands(self) -> InlineOffload:
-        return InlineOffload(self._chance if self._wishes.pace else None, self._wishes.pace)
-
-    @asynccontextmanager
-    async def _link(self, hub: HubSection, key: Key, time: TrueTime) -> AsyncIterator[SimLink]:
-        yield SimLink(self.line, hub.link, key, self.clock, time)
-
 
 @asynccontextmanager
 async def world(
-    seed: int = 1, series: int = 8, root: Path = Path("/nowhere"), pace: float = 0.0, **sections: Mapping[str, Any]
+    seed: int = 1,
+    series: int = 8,
+    root: Path = Path("/nowhere"),
+    pace: float = 0.0,
+    hub_pace: float = 0.0,
+    hear: Hear = deaf,
+    witness: Witness | None = None,
+    **sections: Mapping[str, Any],
 ) -> AsyncIterator[World]:
-    """A hub that lives and a device whose agent runs; `sections` are its settings, as `seal={"every": "30s"}`."""
-    settings = Settings()
+    """A hub that lives and a device whose agent runs; `sections` are its settings, as `seal={"every": "30s"}`.
+
+    `pace` and `hub_pace` are how long one blocking call may take there, in seconds; `hear` is told every passage of the
+    line.
+    """
     clock = SimClock(axis="the hub's")
-    hub = Hub(settings, clock, Random(f"hub {seed}"), InlineOffload())
-    await hub.open()
-    house = House(hub, clock)
-    await house.furnish()
-    line = Line(hub.router, Random(f"line {seed}"), settings.limits.body)
-    one = World(house, line, Random(f"device {seed}"), Wishes(series, root, pace, sections))
-    async with running(hub):
-        one.start()
-        try:
-            yield one
-        finally:
-            await one.stop()
-            hub.part()
-            await line.close()
-    await hub.close()
+    line = Line(Random(f"line {seed}"), Settings().limits.body, clock.wall, hear)
+    station = Station(line, clock, str(seed), hub_pace)
+    await station.open()
+    wishes = Wishes(series, root, pace, sections)
+    one = World(station, line, Random(f"device {seed}"), wishes, witness or Witness())
+    one.start()
+    try:
+        yield one
+    finally:
+        for machine in one.machines:
+            await machine.stop()
+        await station.close()

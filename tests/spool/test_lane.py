@@ -71,11 +71,11 @@ def test_a_seal_is_one_append_and_one_sync_once_the_segment_is_open() -> None:
     loop.run(scene())
 
 
-def test_no_file_is_made_before_the_first_frame() -> None:
+def test_no_segment_is_made_before_the_first_frame() -> None:
     async def scene() -> None:
         site = Site()
         async with site.opened():
-            assert site.disk.paths(FOLDER) == [FOLDER / "lock"]
+            assert site.disk.paths(FOLDER) == [FOLDER / "lock", FOLDER / "reserve"]
 
     loop.run(scene())
 
@@ -275,7 +275,7 @@ def test_an_unread_segment_claims_the_numbers_up_to_its_successor() -> None:
             epoch = frames[0].identity.epoch
             assert lane.inventory()[0] == Holding("telemetry", epoch, 5, ((0, 5),))
             assert lane.depth().frames == 5
-            assert site.disk.calls["read"] == 2
+            assert site.disk.calls["read"] == 3, "two openings and the reserve"
 
     loop.run(scene())
 

@@ -123,6 +123,28 @@ def test_memory_serves_a_full_disk_and_is_written_out_at_the_end(tmp_path: Path)
     asyncio.run(scene())
 
 
+def test_what_a_kill_left_set_aside_is_given_back(tmp_path: Path) -> None:
+    disk, name = SystemDisk(), Name(1, 0, 77)
+    path = tmp_path / "telemetry" / name.file
+    disk.make_folder(path.parent)
+    file = disk.create(path, MIB)
+    frame = Frame(1, Identity(77, 0), 5, b"payload")
+    file.append(encode(opening_frame(name, Opening("car-3", "boot", 0, 0), "telemetry")) + encode(frame))
+    file.sync()
+    file.close()
+    if path.stat().st_blocks * 512 < MIB:
+        pytest.skip("this file system sets nothing aside, or gives it back at once")
+
+    async def scene() -> None:
+        spool, _lamps = real(tmp_path, disk)
+        await spool.open()
+        assert await held(spool.lane("telemetry")) == [frame]
+        assert path.stat().st_blocks * 512 < MIB // 8
+        await spool.close()
+
+    asyncio.run(scene())
+
+
 def planted_backlog(folder: Path, segments: int) -> None:
     """So many segments of 1 MiB, of frames of 1.7 KiB, all of one epoch."""
     folder.mkdir(parents=True)

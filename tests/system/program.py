@@ -10,7 +10,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
@@ -20,10 +20,11 @@ from typing import Any
 import orjson
 
 from edge_agent.model.frame import FrameKind
-from edge_agent.wire.batch import parse, unzip
+from edge_agent.wire.batch import Batch, parse, unzip
 from tests.system.until import until
 
 DEVICE = "bench-1"
+ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 25.0
 """Seconds for a start or a stop on a machine that is busy with other tests."""
 
@@ -38,20 +39,33 @@ def free_port() -> int:
 
 
 class Program:
-    """One process; `said` and `complained` are what it wrote to standard output and standard error."""
+    """One process; `said` and `complained` are what it wrote to standard output and standard error.
 
-    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+    `before` is a command that turns into it, such as `nsenter --net=FILE` or `strace -D`.
+    """
+
+    def __init__(self, folder: Path, name: str, *arguments: str, before: Sequence[str] = ()) -> None:
         self._out, self._err = folder / f"{name}.out", folder / f"{name}.err"
         surroundings = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_")}
         surroundings |= {"RUNTIME_DIRECTORY": str(folder / "run"), "XDG_STATE_HOME": str(folder / "home")}
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edge_agent", *arguments],
+                [*before, sys.executable, "-m", "edge_agent", *arguments],
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 env=surroundings,
             )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def lives(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
 
     @property
     def said(self) -> str:
@@ -66,10 +80,14 @@ class Program:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> int:
-        """SIGTERM, and the exit code."""
+    def tell_to_stop(self) -> None:
+        """SIGTERM, not waited for."""
         self._process.send_signal(signal.SIGTERM)
-        return self.ends()
+
+    def stop(self, within: float = PATIENCE) -> int:
+        """SIGTERM, and the exit code."""
+        self.tell_to_stop()
+        return self.ends(within)
 
     def ends(self, within: float = PATIENCE) -> int:
         """Wait for its end, and the exit code."""
@@ -86,9 +104,9 @@ class Program:
 
 
 @contextmanager
-def started(folder: Path, name: str, *arguments: str) -> Iterator[Program]:
+def started(folder: Path, name: str, *arguments: str, before: Sequence[str] = ()) -> Iterator[Program]:
     """A program that ends with its block."""
-    program = Program(folder, name, *arguments)
+    program = Program(folder, name, *arguments, before=before)
     try:
         yield program
     finally:
@@ -106,6 +124,17 @@ def ask(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple
         return None
     finally:
         connection.close()
+
+
+def stored_batches(hub: Path, device: str) -> list[Batch]:
+    """What a hub's database, in its folder, holds of a device in full: in order of arrival; the hub may run."""
+    with closing(sqlite3.connect(f"file:{hub}/hub.sqlite?mode=ro", uri=True, timeout=PATIENCE)) as database:
+        rows = database.execute(
+            "SELECT payload FROM frame JOIN payload ON payload.frame = frame.id JOIN sender ON sender.id = frame.sender"
+            " WHERE kind = ? AND device = ? ORDER BY frame.id",
+            (FrameKind.TELEMETRY, device),
+        ).fetchall()
+    return [parse(unzip(payload, _MOST_BODY)) for (payload,) in rows]
 
 
 @dataclass(frozen=True)
@@ -182,11 +211,10 @@ port = {self.local_port}
 
     def instants(self, collector: str) -> list[int]:
         """The axis ms of every tick of a collector that the hub's database holds, sorted; for a hub that ended."""
-        with closing(sqlite3.connect(self.folder / "hub/hub.sqlite")) as database:
-            rows = database.execute(
-                "SELECT payload FROM frame JOIN payload ON payload.frame = frame.id WHERE kind = ?",
-                (FrameKind.TELEMETRY,),
-            ).fetchall()
-        batches = [parse(unzip(payload, _MOST_BODY)) for (payload,) in rows]
-        tracks = [track for batch in batches for track in batch.tracks if track.collector == collector]
+        tracks = [
+            track
+            for batch in stored_batches(self.folder / "hub", DEVICE)
+            for track in batch.tracks
+            if track.collector == collector
+        ]
         return sorted(at for track in tracks for at in track.instants)

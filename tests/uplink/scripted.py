@@ -142,9 +142,12 @@ def refused(status: int, code: str, frame: Frame | None = None, **extra: object)
     return answered(status, Problem(status, code, "Title", extra={**named, **extra}).body(), CONTENT_TYPE)
 
 
-def settling(statuses: Mapping[Identity, str]) -> Answer:
-    """A 200 that settles these."""
-    entries = [{"epoch": f"{epoch:016x}", "seq": seq, "status": s} for (epoch, seq), s in statuses.items()]
+def settling(statuses: Mapping[Identity, str], code: str = "bad_batch") -> Answer:
+    """A 200 that settles these; what is rejected in it has this code."""
+    entries = [
+        {"epoch": f"{epoch:016x}", "seq": seq, "status": status, **({"code": code} if status == "rejected" else {})}
+        for (epoch, seq), status in statuses.items()
+    ]
     return answered(200, orjson.dumps({"results": entries}), "application/json")
 
 

@@ -50,6 +50,7 @@ class Scene:
         disk: MemoryDisk | None = None,
         buffer: PlainBuffer | None = None,
         missed: Counter[tuple[str, str]] | None = None,
+        first: float = 1.0,
         **options: Any,
     ) -> None:
         self.clock = SimClock()
@@ -57,6 +58,7 @@ class Scene:
         self.buffer = buffer or PlainBuffer()
         self.lamps = board(self.clock)
         self.time = PlainTime(ANCHOR)
+        self.limit: int | None = None
         self.sealer = Sealer(
             Options(**options),
             self.buffer,
@@ -67,6 +69,8 @@ class Scene:
             self.time,
             self.lamps,
             missed,
+            first,
+            lambda: self.limit,
         )
 
     def tick(self, series: int = 1) -> Tick:

@@ -87,13 +87,13 @@ def test_each_lane_lets_go_of_what_was_named_and_keeps_the_rest() -> None:
 
         def once(_request: Request, _frames: Sequence[Frame]) -> Answer:
             scene.link.respond = always(answered(503))
-            return settling({report.identity: "thinned", log.identity: "rejected", stranger: "stored"})
+            return settling({report.identity: "thinned", log.identity: "duplicate", stranger: "stored"})
 
         scene.link.respond = once
         async with running(scene.pusher):
             await scene.clock.sleep(0.5)
         assert scene.lanes["reports"].settled == {report.identity: Settlement("thinned")}
-        assert scene.lanes["logs"].settled == {log.identity: Settlement("rejected")}
+        assert scene.lanes["logs"].settled == {log.identity: Settlement("duplicate")}
         assert list(scene.lanes["events"].held) == [event.identity]
         assert scene.link.pushes[1] == [event]
         assert scene.pusher.progress.frames == 2
@@ -242,6 +242,8 @@ def test_over_any_schedule_of_faults_the_hub_holds_each_frame_once(seed: int) ->
             await seal()
             await scene.clock.sleep(6 * HOUR)
             scene.link.respond = hub
+            await scene.clock.sleep(HOUR)
+            sealed.append(scene.telemetry.put())
             await scene.clock.sleep(HOUR)
         assert not any(lane.held for lane in scene.lanes.values())
         settled = {key: word for lane in scene.lanes.values() for key, word in lane.settled.items()}

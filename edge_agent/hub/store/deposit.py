@@ -2,7 +2,9 @@
 
 Frames, their marks, what their records say, the inventory and what was learnt of time stand or fall together. A
 number that is stored already is a duplicate when the bytes are the same, and an identity conflict when they are not:
-what was stored first stays. Rows are collected over all deposits of a group and written in one statement a table.
+what was stored first stays. A thinned frame is stored when it brings a number that is neither stored nor thinned yet,
+and a duplicate when it brings none, whatever its bytes; a full frame is stored though its number was thinned. Rows are
+collected over all deposits of a group and written in one statement a table.
 
 What the tables say of a sender is remembered, so that a batch like the one before is looked up nowhere: it writes its
 frame, its mark and its anchor, and nothing else. The memory is the writer's alone, only saves work, and is dropped when
@@ -27,16 +29,23 @@ from edge_agent.wire.record import Records
 Apply = Callable[[sqlite3.Connection, str, Mapping[str, Any]], None]
 """Takes the connection, the device and one record, within the transaction. It raises for no content."""
 
+Place = tuple[int, int]
+"""The epoch and the number under which a frame has its row."""
+
 _LANE_OF_KIND: Mapping[int, LaneName] = {
     FrameKind.TELEMETRY: "telemetry",
     FrameKind.EVENTS: "events",
     FrameKind.LOGS: "logs",
     FrameKind.REPORTS: "reports",
 }
+"""The lane of each kind that is numbered in an epoch of its own; thinned frames are not."""
+
 _STORED, _DUPLICATE = Settlement("stored"), Settlement("duplicate")
 _CONFLICT = Settlement("rejected", "identity_conflict")
 _MOST_SENDERS = 20_000
 _MOST_AXES = 64
+_MOST_LISTS = 3 * MOST_TRACKS
+"""Lists of series that are remembered of a device: each collector's own, and its windows and counters once thinned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +91,7 @@ class _Axis:
 
 @dataclass(slots=True)
 class _Sender:
-    """What is remembered of a device: `series` has the fingerprint of each collector's list, `told_at` is in Unix ms.
+    """What is remembered of a device: `series` has the fingerprints of each collector's lists, `told_at` is in Unix ms.
 
     `touched_at` is when its row was last written, and `resource` what was written there.
     """
@@ -90,7 +99,7 @@ class _Sender:
     row: int
     epochs: Epochs
     axes: dict[str, _Axis] = field(default_factory=dict)
-    series: dict[str, int] = field(default_factory=dict)
+    series: set[tuple[str, int]] = field(default_factory=set)
     touched_at: int = 0
     resource: Mapping[str, str] | None = None
     told_at: int = 0
@@ -147,7 +156,7 @@ class Depositor:
     def _take(self, connection: sqlite3.Connection, deposit: Deposit, sheet: _Sheet) -> Receipt:
         sender = self._sender(connection, deposit)
         sheet.senders[sender.row] = sender
-        settled, fresh = _settle(connection, sender, deposit.parcels, sheet)
+        settled, fresh, places = _settle(connection, sender, deposit.parcels, sheet)
         lost: dict[tuple[int, LaneName, str], list[Range]] = {}
         for loss in (loss for parcel in fresh for loss in parcel.losses):
             lost.setdefault((loss.epoch, loss.lane, loss.reason), []).extend(loss.ranges)
@@ -155,8 +164,8 @@ class Depositor:
             sender.epochs.at(connection, epoch, lane).lose(ranges, reason)
         sender.epochs.hold(connection, deposit.inventory, whole=deposit.whole)
         _learn(connection, sender, deposit, fresh, sheet)
-        for parcel in fresh:
-            sheet.rows.append(_row(sender, parcel, deposit.received_at))
+        for parcel, place in zip(fresh, places, strict=True):
+            sheet.rows.append(_row(sender, parcel, place, deposit.received_at))
             sheet.payloads.append(parcel.frame.payload)
             if isinstance(parcel.content, Survey):
                 self._catalogue(connection, sender, parcel.content, deposit.received_at)
@@ -173,11 +182,11 @@ class Depositor:
     def _catalogue(self, connection: sqlite3.Connection, sender: _Sender, content: Survey, now: int) -> None:
         """Enter new series. A collector's list is known by its fingerprint, which no two lists share by chance."""
         for track in content.tracks:
-            if sender.series.get(track.collector) != track.fingerprint:
+            if (track.collector, track.fingerprint) not in sender.series:
                 frames.catalogue(connection, sender.row, track.collector, track.series, now, self._limits.most_series)
-                if len(sender.series) >= MOST_TRACKS:
+                if len(sender.series) >= _MOST_LISTS:
                     sender.series.clear()
-                sender.series[track.collector] = track.fingerprint
+                sender.series.add((track.collector, track.fingerprint))
 
     def _touch(
         self, connection: sqlite3.Connection, sender: _Sender, deposit: Deposit, fresh: Sequence[Parcel]
@@ -205,31 +214,49 @@ class Depositor:
 
 def _settle(
     connection: sqlite3.Connection, sender: _Sender, parcels: Sequence[Parcel], sheet: _Sheet
-) -> tuple[list[Settlement], list[Parcel]]:
+) -> tuple[list[Settlement], list[Parcel], list[Place]]:
+    """How each parcel is settled; those that are stored, and where."""
     settled: list[Settlement] = []
     fresh: list[Parcel] = []
+    places: list[Place] = []
     for parcel in parcels:
         identity = parcel.frame.identity
         if parcel.fault is not None:
             settled.append(Settlement("rejected", parcel.fault.code))
             continue
+        thins = parcel.thins
+        if thins is not None:
+            new = sender.epochs.at(connection, thins.epoch, "telemetry").thin(thins.ranges, parcel.readings)
+            if new:
+                fresh.append(parcel)
+                places.append((~thins.epoch, new[0][0]))
+            settled.append(_STORED if new else _DUPLICATE)
+            continue
         epoch = sender.epochs.at(connection, identity.epoch, _LANE_OF_KIND[parcel.frame.kind])
         if epoch.has(identity.seq):
-            same = _is_twin(connection, sender.row, identity, parcel, sheet)
-            settled.append(_DUPLICATE if same else _CONFLICT)
-            continue
-        epoch.store(identity.seq, parcel.readings)
+            earlier = _earlier(connection, sender.row, identity, sheet)
+            if earlier is not None or not epoch.closed:
+                settled.append(_DUPLICATE if earlier is None or _is_twin(earlier, parcel) else _CONFLICT)
+                continue
+            epoch.store_in_hole(parcel.readings)
+        else:
+            epoch.store(identity.seq, parcel.readings)
         sheet.fresh[sender.row, identity.epoch, identity.seq] = parcel
         fresh.append(parcel)
+        places.append(identity)
         settled.append(_STORED)
-    return settled, fresh
+    return settled, fresh, places
 
 
-def _is_twin(connection: sqlite3.Connection, sender: int, identity: Identity, parcel: Parcel, sheet: _Sheet) -> bool:
-    """Whether a parcel has the bytes that its number was stored with, before or earlier in this group."""
+def _earlier(connection: sqlite3.Connection, sender: int, identity: Identity, sheet: _Sheet) -> frames.Kept | None:
+    """What a number was stored with, before or earlier in this group."""
     twin = sheet.fresh.get((sender, *identity))
-    earlier = frames.Kept(twin.frame.payload, None) if twin else frames.kept(connection, sender, *identity)
-    if earlier is None or earlier.is_of(parcel.frame.payload):
+    return frames.Kept(twin.frame.payload, None) if twin else frames.kept(connection, sender, *identity)
+
+
+def _is_twin(earlier: frames.Kept, parcel: Parcel) -> bool:
+    """Whether a parcel has the bytes that its number was stored with."""
+    if earlier.is_of(parcel.frame.payload):
         return True
     if parcel.body is None or earlier.payload is None:
         return False
@@ -269,13 +296,12 @@ def _learn(
             axis.anchor = max(new, key=lambda anchor: anchor.at)
 
 
-def _row(sender: _Sender, parcel: Parcel, received_at: int) -> frames.FrameRow:
+def _row(sender: _Sender, parcel: Parcel, place: Place, received_at: int) -> frames.FrameRow:
     assert parcel.content is not None
-    frame = parcel.frame
     return frames.FrameRow(
         sender.row,
-        *frame.identity,
-        frame.kind,
+        *place,
+        parcel.frame.kind,
         sender.axes[parcel.content.axis].row,
         *parcel.span,
         parcel.readings,

@@ -25,10 +25,17 @@ class StoreBroken(HubError):  # noqa: N818 - a name for what the store is
     """The disk or the database file failed."""
 
 
-def mapped(error: sqlite3.Error, where: str) -> StoreFull | StoreBroken:
+def no_room(where: str) -> StoreFull:
+    """The store `where` has no room."""
+    return StoreFull(
+        f"{where}: no room left", hint="free disk space, raise limits.store, or shorten how long the hub keeps payloads"
+    )
+
+
+def mapped(error: sqlite3.Error | OSError, where: str) -> StoreFull | StoreBroken:
     """What an error of SQLite means; `where` is the database for people. The words are SQLite's own and fixed."""
     if _FULL in str(error):
-        return StoreFull(f"{where}: no room left", hint="free disk space, or raise the hub's max_bytes")
+        return no_room(where)
     return StoreBroken(f"{where}: {error}", hint="look at the disk and its permissions; `hub restore` brings a backup")
 
 

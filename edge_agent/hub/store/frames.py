@@ -6,6 +6,9 @@
     payload  its payload, bytes verbatim as they came; a table of its own, so that what is deleted frees whole pages
     series   the catalogue: what each sender has ever measured, for lists, never needed to decode a frame
 
+A thinned frame stands under `~epoch` of the epoch whose numbers it brings, and the first number that was new with it:
+so no other frame can have its place, and no frame of its own is looked for where it stands.
+
 Retention deletes a payload and leaves a digest with the frame, so that a number that comes again with other bytes is
 still told from a repeat. Times are ms; `arrived` and `*_seen` are the hub's, `first` and `last` the axis's.
 """
@@ -53,7 +56,7 @@ _DIGEST_SIZE = 16
 
 
 class FrameRow(NamedTuple):
-    """A frame to be stored: `axis` is the row of its axis, times in ms."""
+    """A frame to be stored: `axis` is the row of its axis, times in ms; `epoch` and `seq` are its place."""
 
     sender: int
     epoch: int

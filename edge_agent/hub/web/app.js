@@ -1,16 +1,14 @@
 // The hub's page: who is there, how each part of a device is, and what its sensors say now.
-//
 // Data flow:
 //   the one-time token in the address, else the refresh cookie -> an access token, kept in memory only
-//   every 5 s   /api/v1/devices           -> a card a device: state, lamps, when it was seen
+//   every 5 s   /api/v1/devices           -> a card a device: state, lamps, when it was seen; how the hub's store is
 //   one stream  /api/v1/telemetry/stream  -> values of the cards that are open, as they come
 //   as needed   /api/v1/series            -> which series are counters: those get a rate
 //   every 1 s   the clock                 -> ages; what is too old is drawn grey
 //
-// The stream names the open cards only, and stands only while the page can be seen: devices send live values while
-// somebody looks, and a page that nobody sees shall cost them nothing. Whatever came from elsewhere is put in as text;
-// elements are clones of the document's templates. Not here: history (`/api/v1/query`), settings, anything kept in the
-// browser, more than 100 devices at a time, event streams other than the hub's own.
+// The stream names the open cards only, and stands only while the page can be seen: what nobody sees costs devices
+// nothing. Whatever came from elsewhere is put in as text; elements are clones of the document's templates. Not here:
+// history (`/api/v1/query`), settings, anything kept in the browser, more than 100 devices at a time.
 "use strict";
 
 const RETRY_MS = [500, 1000, 2000, 5000, 10000];
@@ -215,8 +213,10 @@ function lampsOf(device) {
 }
 
 async function list() {
-  const { devices, hub_time: now } = await askJson("/api/v1/devices");
+  const { devices, store, hub_time: now } = await askJson("/api/v1/devices");
   ahead = now - Date.now();
+  const since = new Date(store.since).toLocaleString();
+  troubles.set("store", store.state !== "ok" && `the hub's store is ${store.state} since ${since}: ${store.note}`);
   byId("none").hidden = devices.length > 0;
   byId("leave").hidden = false;
   const ids = new Set(devices.map((device) => device.id));
