@@ -15,7 +15,7 @@ from edge_agent.cli.failure import tell
 from edge_agent.cli.screen import console
 from edge_agent.cli.spoolexport import export
 from edge_agent.cli.spoolfolder import AsJson, ConfigFile, Folder, folder_of
-from edge_agent.cli.spoolwork import replay
+from edge_agent.cli.spoolwork import repair, replay, thin
 from edge_agent.kit.disk import SystemDisk
 from edge_agent.model.failure import EdgeError
 from edge_agent.spool.inspect import Finding, Listed, listing, verify
@@ -25,7 +25,9 @@ spool = typer.Typer(
 )
 
 spool.command()(export)
+spool.command()(repair)
 spool.command()(replay)
+spool.command()(thin)
 
 
 @spool.command()

@@ -5,6 +5,7 @@ chooses; stopped half way, it can be started again.
 """
 
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +15,20 @@ import typer
 from edge_agent.cli.failure import tell
 from edge_agent.cli.spoolfolder import ConfigFile, bar, folder_of, opened
 from edge_agent.kit.disk import SystemDisk
-from edge_agent.model.failure import DeviceError, EdgeError, Malformed
+from edge_agent.model.failure import ConfigError, DeviceError, EdgeError, Malformed
+from edge_agent.model.quantity import parse_bytes
 from edge_agent.spool.letters import Letter, exported, letters, owner_of
+from edge_agent.spool.thinner import WINDOWS
+
+
+class Window(str, Enum):
+    """How coarse."""
+
+    TEN = "10s"
+    SIXTY = "60s"
+
+
+_MS = {Window.TEN: WINDOWS[0], Window.SIXTY: WINDOWS[1]}
 
 
 def replay(
@@ -40,6 +53,71 @@ def replay(
     if kept < len(found):
         print("edge-agent: the disk did not take the rest; they are where they were", file=sys.stderr)
         raise typer.Exit(1)
+
+
+def repair(config: ConfigFile = None) -> None:
+    """Read every segment, declare what damage took, and write damaged ones anew; the files as they were are kept aside.
+
+    A running agent reads around damage by itself. This gives what is left fresh sectors, and says what was lost.
+
+    Example: edge-agent spool repair
+    """
+    try:
+        mended, lost = anyio.run(_repair, config)
+    except EdgeError as error:
+        raise typer.Exit(tell(error)) from None
+    except OSError as error:
+        raise typer.Exit(tell(_refused(error))) from None
+    print(f"{mended} segments written anew; {lost} batches lost" if mended or lost else "every segment is whole")
+
+
+def thin(
+    to: Annotated[str, typer.Option(help="Stop once the buffer takes no more than this, as 100MiB.")] = "0",
+    window: Annotated[Window, typer.Option(help="The coarsest windows to make.")] = Window.TEN,
+    config: ConfigFile = None,
+) -> None:
+    """Thin the oldest segments: gauges to mean, least, greatest and count a window, counters to fewer real readings.
+
+    Example: edge-agent spool thin --to 100MiB
+    """
+    try:
+        size = _size(to)
+        before, after = anyio.run(_thin, config, size, _MS[window])
+    except EdgeError as error:
+        raise typer.Exit(tell(error)) from None
+    except OSError as error:
+        raise typer.Exit(tell(_refused(error))) from None
+    print(f"{before / 2**20:.1f} MiB before, {after / 2**20:.1f} MiB now")
+
+
+def _size(written: str) -> int:
+    try:
+        return parse_bytes(written)
+    except ValueError as error:
+        raise ConfigError(f"--to: {error}", hint="name a size, as 100MiB") from None
+
+
+def _refused(error: OSError) -> DeviceError:
+    return DeviceError(f"the disk refused: {error.strerror}", hint="what was done so far stands; start it again")
+
+
+async def _repair(config: Path | None) -> tuple[int, int]:
+    async with opened(config) as (spool, _device):
+        with bar() as progress:
+            task = progress.add_task("reading segments", total=None)
+            mended = await spool.repair(lambda done, of: progress.update(task, completed=done, total=of))
+        return mended, spool.lost
+
+
+async def _thin(config: Path | None, to: int, widest: int) -> tuple[int, int]:
+    async with opened(config) as (spool, _device):
+        before = now = spool.lane("telemetry").depth().bytes
+        with bar() as progress:
+            task = progress.add_task("thinning", total=max(0, before - to))
+            while now > to and await spool.thin(widest):
+                now = spool.lane("telemetry").depth().bytes
+                progress.update(task, completed=before - now)
+        return before, now
 
 
 def _exported(files: list[Path]) -> list[Letter]:

@@ -206,9 +206,8 @@ class Lane:
     def depth(self) -> Depth:
         """How much is held; `frames` counts segments that were not read yet by what their names tell.
 
-        A thinned frame counts once, however many it stands for.
-
-        `oldest` is when the oldest segment was made, in ms of this boot's axis: negative when that was before it.
+        A thinned frame counts once, however many it stands for. `oldest` is when the oldest segment was made, in ms of
+        this boot's axis: negative when that was before it.
         """
         stock, first = self._rack.stock, next(iter(self._memory), None)
         oldest = self._rack.oldest_at()
@@ -231,11 +230,16 @@ class Lane:
 
         OSError when the disk does not let us.
         """
-        async with self._lock:
-            await self._work(self._rack.enter)
-            freed = await self._work(self._rack.thin, self._rack.stock.segments, widest)
-            await self._confess()
-        return freed
+        return await self._by_hand(self._rack.thin, self._rack.stock.segments, widest)
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """What is on disk, oldest first."""
+        return tuple(self._rack.stock.segments)
+
+    async def mend(self, segment: Segment) -> bool:
+        """Write a segment anew if it is damaged, and declare what it lost; whether it was. OSError like `thin`."""
+        return await self._by_hand(self._rack.mender.mend, segment)
 
     async def retry(self) -> None:
         """Try the disk again, if it failed and some time has passed."""
@@ -251,6 +255,13 @@ class Lane:
             self._retry_at = 0
             await self._save()
             await self._work(self._rack.close)
+
+    async def _by_hand(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        async with self._lock:
+            await self._work(self._rack.enter)
+            result = await self._work(function, *args, **kwargs)
+            await self._confess()
+        return result
 
     # Inside; the lock is held.
 

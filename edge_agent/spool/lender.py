@@ -16,7 +16,7 @@ disk        alone for a minute, then for two, four, eight; when it fails the fif
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Frame, LaneName
 from edge_agent.model.ports import Clock, Disk
-from edge_agent.model.ranges import difference, union
+from edge_agent.model.ranges import Ranges, difference, union
 from edge_agent.spool.drawer import Drawer
 from edge_agent.spool.reader import frames_at, read_around
 from edge_agent.spool.scan import Place, Scan, scan
@@ -99,7 +99,6 @@ class Lender:
 
     def _note(self, segment: Segment, found: Scan, data: bytes, until: int | None) -> None:
         """What a segment holds now, and what it lost."""
-        elsewhere = self._stock.elsewhere(segment)
         if segment.name.window:
             segment.stands, lost = stood_for(segment.name, data, found)
             numbers = union(*segment.stands.values())
@@ -107,12 +106,22 @@ class Lender:
             numbers, lost = found.numbers, found.lost
             segment.end = max(found.end, until or 0, segment.name.first)
         if segment.held is None:
+            if lost:
+                segment.held = numbers  # what is looked at now must not look back
+                self._look_for(lost, segment)
+            elsewhere = self._stock.elsewhere(segment)
             lost = difference(lost, elsewhere)
             segment.held = difference(numbers, elsewhere)
         else:
             lost = difference(segment.held, numbers)
             segment.held = difference(segment.held, lost)
         self._stock.lose(segment, lost)
+
+    def _look_for(self, numbers: Ranges, segment: Segment) -> None:
+        """Read what may have these numbers too: a later life wrote again what was cut short here."""
+        for other in self._stock.kin(segment.name.epoch):
+            if other.held is None and other.name.first < numbers[-1][1]:
+                self.look(other)
 
     def _leave(self, segment: Segment) -> None:
         """Leave a segment alone that the disk did not give; to quarantine with it when that goes on."""

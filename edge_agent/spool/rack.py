@@ -19,6 +19,7 @@ again and settled again.
 import errno
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Frame, Identity, LaneName
@@ -28,6 +29,7 @@ from edge_agent.spool.ages import Ages
 from edge_agent.spool.drawer import Drawer
 from edge_agent.spool.home import Home
 from edge_agent.spool.lender import Lender
+from edge_agent.spool.mender import Mender
 from edge_agent.spool.reader import frames_at
 from edge_agent.spool.segment import (
     MOST_BYTES,
@@ -70,12 +72,14 @@ class Rack:
         self._writer = Writer(disk, self.folder, self._opening, min(SEGMENT_BYTES, most_bytes // 8))
         self.stock = Stock(lane, disk, self._writer)
         self.lender = Lender(lane, self.stock, device, disk, clock, quarantine)
+        self.mender = Mender(disk, device, clock, self.ages, self.stock, self.lender, quarantine)
         self._thinner = Thinner(disk, self.folder, self.stock, self.lender)
         self._first = 0
         self._found = False
         self._entered = False
         self._gone = False
         self._left_open: list[Segment] = []
+        self._beaten = list[Path]()
 
     @property
     def generation(self) -> int:
@@ -99,7 +103,7 @@ class Rack:
             elif entry.size is not None and is_unfinished(entry.name):
                 self.stock.doomed.append(self.folder / entry.name)
         beaten = outdated(sizes)
-        self.stock.doomed += [self.folder / files[name] for name in sorted(beaten)]
+        self._beaten = [self.folder / files[name] for name in sorted(beaten)]
         segments = [
             Segment(name, self.folder / files[name], sizes[name], name.end) for name in sorted(sizes.keys() - beaten)
         ]
@@ -129,6 +133,7 @@ class Rack:
             if self._gone:
                 self._miss_what_went()
             self._give_back()
+            self._drop_beaten()
             self.stock.sweep()
             self._entered, self._gone = True, False
 
@@ -265,6 +270,13 @@ class Rack:
         for segment in tuple(self.stock.segments):
             if segment.path.name not in names:
                 self.stock.miss(segment)
+
+    def _drop_beaten(self) -> None:
+        """Remove what thinned files stand for, once their names are durable: their life may have ended first."""
+        if self._beaten:
+            self._disk.sync_folder(self.folder)
+            self.stock.doomed += self._beaten
+            self._beaten = []
 
     def _give_back(self) -> None:
         """Cut what an earlier life left open to its size: blocks that were set aside for it go back to the disk."""

@@ -33,7 +33,7 @@ What is not known: losses that an earlier life told in a reports segment that no
 while reserve and segments are both refused and the power goes. Those numbers the hub finds unaccounted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -112,12 +112,29 @@ class Spool:
         """One lane of it."""
         return self._lanes[name]
 
+    @property
+    def lost(self) -> int:
+        """How many batches were found lost since it was opened."""
+        return sum(self._losses.totals.values())
+
     async def thin(self, widest: int) -> int:
         """Thin the next segment of telemetry by hand, to windows of `widest` ms at most; 0 when none can be.
 
         Else the bytes that came free. OSError when the disk does not let us.
         """
         return await self._lanes["telemetry"].thin(widest)
+
+    async def repair(self, told: Callable[[int, int], None]) -> int:
+        """Read every segment, declare what is lost, and write the damaged ones anew; how many those were.
+
+        `told` hears after each segment how many of how many were read. OSError when the disk does not take a new file.
+        """
+        found = [(lane, segment) for lane in self._lanes.values() for segment in lane.segments]
+        mended = 0
+        for done, (lane, segment) in enumerate(found, 1):
+            mended += await lane.mend(segment)
+            told(done, len(found))
+        return mended
 
     async def close(self) -> None:
         """Put what memory holds on disk if that works now, close the files, and let go of the lock."""

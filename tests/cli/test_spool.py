@@ -155,3 +155,34 @@ def test_a_spool_that_an_agent_has_is_not_changed(config: Path) -> None:
     assert code == 1
     assert "held by another process" in said
     assert os.linesep in said
+
+
+def test_a_damaged_segment_is_written_anew_and_what_it_lost_is_declared(config: Path) -> None:
+    numbers = sealed(config, 3)
+    (segment,) = (config.parent / "state" / "spool" / "hub" / "telemetry").glob("*.seg")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 255
+    segment.write_bytes(data)
+    assert call("verify", "--config", str(config))[0] == 1
+    assert call("repair", "--config", str(config)) == (0, "1 segments written anew; 1 batches lost\n")
+    assert call("verify", "--config", str(config)) == (0, "every frame is whole\n")
+    assert held(config) == [numbers[0], numbers[2]]
+    assert call("repair", "--config", str(config)) == (0, "every segment is whole\n")
+    (kept,) = (config.parent / "state" / "spool" / "hub" / "quarantine").iterdir()
+    assert kept.read_bytes() == bytes(data)
+
+
+def test_a_whole_buffer_is_thinned_to_a_size(config: Path) -> None:
+    sealed(config, 300)
+    code, said = call("thin", "--config", str(config))
+    assert code == 0
+    before, after = (float(word) for word in (said.split()[0], said.split()[3]))
+    assert after <= before
+    assert len(held(config)) < 300
+
+
+def test_a_size_that_is_none_is_named(config: Path) -> None:
+    sealed(config, 1)
+    code, said = call("thin", "--to", "lots", "--config", str(config))
+    assert code == 2
+    assert "--to: a size is written as" in said
