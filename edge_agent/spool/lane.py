@@ -206,8 +206,7 @@ class Lane:
     def depth(self) -> Depth:
         """How much is held; `frames` counts segments that were not read yet by what their names tell.
 
-        A thinned frame counts once, however many it stands for. `oldest` is when the oldest segment was made, in ms of
-        this boot's axis: negative when that was before it.
+        A thinned frame counts once. `oldest`: when the oldest segment was made, on this boot's axis (negative: before).
         """
         stock, first = self._rack.stock, next(iter(self._memory), None)
         oldest = self._rack.oldest_at()

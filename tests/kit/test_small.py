@@ -43,7 +43,9 @@ def test_the_draw_covers_everything_below_the_ceiling() -> None:
 @pytest.mark.parametrize(("after", "least"), [(None, 0), (30.0, 30), (1e9, 3600), (-5.0, 0)])
 def test_a_bound_from_outside_is_honoured_up_to_an_hour(after: float | None, least: float) -> None:
     backoff = Backoff(random.Random(1), first=1.0)
-    assert least <= backoff.next(after) <= least + 1
+    assert least <= backoff.next(after) <= least + max(1, min(least, 300)), (
+        "drawn above it, since all may be told the same"
+    )
 
 
 def test_the_chance_of_the_system_differs_each_time() -> None:

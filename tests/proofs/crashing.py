@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import orjson
@@ -62,18 +63,19 @@ class Direct:
 
 @dataclass(frozen=True)
 class Product:
-    """What is tried: the disk queue on a disk. `disk` stands between the two, `seed` gives each life its chance."""
+    """What is tried: the queue in a folder. `disk` stands before the one in memory, `seed` gives each life its chance."""
 
     options: Options
     disk: Callable[[MemoryDisk], Disk] = lambda disk: disk
     seed: Callable[[int], int] = lambda life: life
+    folder: Path = FOLDER
 
     def spool(self, disk: MemoryDisk, life: int) -> Spool:
         """The queue of one life, not opened."""
         clock = SimClock(axis=f"boot-{life}.0")
         chance = random.Random(self.seed(life))
         lamps = LampBoard(clock, lambda _lamp: None)
-        return Spool(self.options, FOLDER, DEVICE, self.disk(disk), Direct(), clock, chance, lamps, NoTime())
+        return Spool(self.options, self.folder, DEVICE, self.disk(disk), Direct(), clock, chance, lamps, NoTime())
 
 
 @dataclass
@@ -170,11 +172,16 @@ def _found(
     missed: Sequence[Loss],
     reserved: Sequence[Loss],
 ) -> Found:
-    told = (loss for frame in frames if frame.kind == FrameKind.REPORTS for loss in losses_in(frame))
+    told = (loss for frame in frames if frame.kind == FrameKind.REPORTS for loss in _told(frame))
     declared: dict[LossReason, frozenset[Identity]] = {}
     for loss in (*told, *missed, *reserved):
         declared[loss.reason] = declared.get(loss.reason, frozenset()) | _numbers((loss,))
     return Found(claims, after, frames, declared, _numbers(missed))
+
+
+@lru_cache(maxsize=4096)
+def _told(frame: Frame) -> tuple[Loss, ...]:
+    return tuple(losses_in(frame))
 
 
 def _numbers(losses: Iterable[Loss]) -> frozenset[Identity]:
@@ -186,28 +193,35 @@ def judge(tale: Tale, found: Found, owed: Owed, *, evicts: bool) -> None:
     if found.failure:
         tale.accuse(found.failure)
         return
+    seen, covered = _met(tale, found.frames)
+    gone = frozenset[Identity]().union(*(found.declared.get(reason, ()) for reason in _EVICTED if evicts))
+    for payload in owed:
+        identity = tale.sealed_as[payload]
+        if payload in seen:
+            if not found.missed.isdisjoint(seen[payload]):
+                tale.accuse("a durable batch that is there is taken for lost to damage")
+        elif identity not in gone and not _spoken_for(identity, covered):
+            tale.accuse("a durable batch is lost")
+    _judge_claims(tale, found, covered)
+
+
+def _met(tale: Tale, frames: Sequence[Frame]) -> tuple[dict[bytes, list[Identity]], dict[int, list[Range]]]:
+    """The numbers under which each payload was found, and by epoch those that thinned ones stand for."""
     seen: dict[bytes, list[Identity]] = {}
     covered: dict[int, list[Range]] = {}
-    for frame in found.frames:
+    for frame in frames:
         if frame.kind == FrameKind.THINNED:
             epoch, ranges = stands_for(frame.payload)
             covered.setdefault(epoch, []).extend(ranges)
         elif frame.kind != FrameKind.REPORTS:
             tale.meets(frame)
             seen.setdefault(frame.payload, []).append(frame.identity)
-    if any(len(identities) != len(set(identities)) for identities in seen.values()):
-        tale.accuse("a frame was lent twice at once")
-    gone = frozenset[Identity]().union(*(found.declared.get(reason, ()) for reason in _EVICTED if evicts))
-    for payload in owed:
-        identity = tale.sealed_as[payload]
-        if payload in seen:
-            if _spoken_for(identity, covered):
-                tale.accuse("a batch is lent in full and thinned at once")
-            if not found.missed.isdisjoint(seen[payload]):
-                tale.accuse("a durable batch that is there is taken for lost to damage")
-        elif identity not in gone and not _spoken_for(identity, covered):
-            tale.accuse("a durable batch is lost")
-    _judge_claims(tale, found, covered)
+    for identities in seen.values():
+        if len(identities) != len(set(identities)):
+            tale.accuse("a frame was lent twice at once")
+        if covered and any(_spoken_for(identity, covered) for identity in identities):
+            tale.accuse("a batch was lent in full and thinned at once")
+    return seen, covered
 
 
 def _spoken_for(identity: Identity, covered: Mapping[int, Sequence[Range]]) -> bool:

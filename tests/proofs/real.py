@@ -11,7 +11,7 @@ The hub keeps its port over its own lives. Nothing runs on when a block is left,
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
@@ -30,6 +30,8 @@ SEAL = 0.4
 """Seconds until a batch is sealed."""
 BEATS_A_BATCH = 6
 """More than a batch ever has, at that pace."""
+_ON_THE_WAY = 2
+"""Numbers of a running agent that are open, or on their way, when the hub is asked."""
 OFF = ("cpu", "load", "memory", "network", "pressure", "self")
 """The collectors that would run unasked."""
 
@@ -53,7 +55,10 @@ class Device:
     hub_folder: Path
     hub_port: int
     hub_host: str = "127.0.0.1"
-    hub_audit: Callable[["Device"], Any] | None = None
+    hub_door: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Entered by whoever speaks to the hub from here."""
+    local_port: int = 0
+    """Of the agent's own endpoint; none when 0."""
     ends: list[int] = field(default_factory=list)
     lives: int = 0
 
@@ -105,7 +110,10 @@ level = "error"
 {off}[collectors."{beats.NAME}"]
 file = "{self.count_file}"
 interval = {EVERY}
-{more if "[local]" in more else more + LOCAL_OFF}""")
+[local]
+enabled = {"true" if self.local_port else "false"}
+port = {self.local_port}
+{more}""")
 
     def start(self, before: Sequence[str] = ()) -> Program:
         """Begin a life of the agent; whoever does so ends it by `end`."""
@@ -144,11 +152,9 @@ interval = {EVERY}
 
     def audit(self) -> list[dict[str, Any]]:
         """The device's epochs as the hub sees them; none while it does not answer."""
-        if self.hub_audit is not None:
-            epochs: list[dict[str, Any]] = self.hub_audit(self)
-            return epochs
         key = self.key_file.read_text().strip()
-        found = ask(self.hub_port, f"/api/v1/audit?device={self.name}", {"x-api-key": key})
+        with self.hub_door():
+            found = ask(self.hub_port, f"/api/v1/audit?device={self.name}", {"x-api-key": key})
         return found[1]["epochs"] if found is not None and found[0] == 200 else []
 
     def is_quiet(self) -> bool:
@@ -160,12 +166,18 @@ interval = {EVERY}
         """Live in peace until everything of earlier lives is at the hub; what was wrong."""
         # A few beats at least: what an earlier life left open is adopted before the first.
         enough = self.beaten(3)
-        return self.live_until(lambda: enough() and self._earlier_are_quiet(), within)
+        return self.live_until(lambda: enough() and self.is_all_but_quiet(), within)
 
-    def _earlier_are_quiet(self) -> bool:
-        """As `is_quiet`, but for the open batch of the life that looks."""
+    def is_all_but_quiet(self) -> bool:
+        """As `is_quiet`, but for the newest numbers of a life that goes on."""
         epochs = self.audit()
-        return bool(epochs) and sum(epoch["missing"] + epoch["held"] for epoch in epochs) <= 1
+        return bool(epochs) and sum(epoch["missing"] + epoch["held"] for epoch in epochs) <= _ON_THE_WAY
+
+    def lamp(self, part: str) -> dict[str, Any]:
+        """A lamp of the agent; empty when it is not lit, or nobody answers."""
+        found = ask(self.local_port, "/status")
+        lamps = found[1]["lamps"] if found is not None and found[0] == 200 else ()
+        return next((lamp for lamp in lamps if lamp["part"] == part), {})
 
     def reckon(self) -> "Reckoning":
         """What became of everything that was given, once no agent runs."""
@@ -179,12 +191,6 @@ interval = {EVERY}
             if value is not None
         ]
         return reckoned(self.name, epochs, numbers, self.given, self.ends)
-
-
-LOCAL_OFF = """
-[local]
-enabled = false
-"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Faults in the system calls of a real process: injected by strace at the k-th call of a name, or by a limit.
 
 strace counts calls for each thread, so the k-th call of every thread that comes so far is hit; a fault counts when
-what it hit lies in the device's own folder, and nothing else was hit. Which k those are is learnt from a life without a
-fault (`Traced.positions`), and what was hit is read from the log of the life with one (`Traced.hit`).
+something that it hit lies in the device's own folder. Which k those are is learnt from a life without a fault
+(`Traced.positions`), and what was hit is read from the log of the life with one (`Traced.hit`).
 
     exec      from the first instruction on; for calls that nothing but storage makes
     paths     likewise, but only calls on paths that are known before: else it would hit libraries that are being loaded
@@ -79,10 +79,11 @@ class Traced:
                 found.setdefault(name, {})[k] = None
         return {name: list(ks) for name, ks in found.items()}
 
-    def hit(self, fault: Fault, folder: Path) -> bool:
-        """Whether what the fault hit lies in this folder, all of it."""
-        hit = [said for name, k, said in self._calls() if name == fault.call and fault.k <= k <= fault.last]
-        return bool(hit) and all(str(folder) in said for said in hit)
+    def hit(self, fault: Fault, folder: Path) -> Sequence[bool]:
+        """Of each call that the fault fell on, whether it touched this folder."""
+        return [
+            str(folder) in said for name, k, said in self._calls() if name == fault.call and fault.k <= k <= fault.last
+        ]
 
     def _calls(self) -> Iterator[tuple[str, int, str]]:
         counts: Counter[tuple[str, str]] = Counter()

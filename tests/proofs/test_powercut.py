@@ -78,7 +78,7 @@ def test_a_promise_holds_until_the_batch_is_settled_and_none_is_made_in_the_dark
 
 @pytest.mark.skipif(bool(lacks()), reason=lacks() or "nothing is lacking")
 def test_a_power_cut_loses_no_sealed_batch(tmp_path: Path) -> None:
-    line = lead(tmp_path, build(tmp_path), "writes", seed=1, lives=1, replayed=12)
+    line = lead(tmp_path, build(tmp_path), "writes", seed=1, lives=1, made_up=12)
     assert not line.violations
     assert line.real == 1
-    assert line.replayed > 2
+    assert line.made_up > 2

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from edge_agent.model.frame import KIND_OF_LANE, LANES, Frame, FrameKind, Identity
 from edge_agent.model.verdict import Settlement
+from tests.proofs.ledger import ROOT
 from tests.proofs.row import lacking
 from tests.proofs.vm.first import IN_STATE
 from tests.proofs.vm.words import digest, sealed, settled
@@ -67,9 +68,13 @@ def promised(lines: Iterable[str], before: Mapping[Identity, str]) -> dict[Ident
 
 @dataclass(slots=True)
 class Eye:
-    """Looks at images of one line of lives; remembers every batch that it saw, over all of them."""
+    """Looks at images of one line of lives; remembers every batch that it saw, over all of them.
+
+    The first image with a fault is kept as `.proofs/vm/<name>.img`, for whoever looks for the cause.
+    """
 
     folder: Path
+    name: str
     witnesses: bool
     """Payloads bear witness of themselves, and may be settled; else they are an agent's, which no hub settled."""
     known: dict[Identity, str] = field(default_factory=dict)
@@ -79,14 +84,21 @@ class Eye:
         """Every batch in this image by its digest, and what is against the promise, in words."""
         image = self.folder / "cut.img"
         image.write_bytes(content)
+        found: dict[Identity, str] = {}
         try:
             with _mounted(image, self.folder) as root:
                 lent = asyncio.run(_drained(root / IN_STATE))
         except subprocess.CalledProcessError as error:
-            return {}, [f"the file system cannot be mounted: {error.stderr.decode(errors='replace').strip()}"]
+            wrong = [f"the file system cannot be mounted: {error.stderr.decode(errors='replace').strip()}"]
         except Exception as error:  # noqa: BLE001 - whatever breaks at the sight of it is a finding
-            return {}, [f"the next life broke: {type(error).__name__}: {error}"]
-        return self._judged(lent, owed)
+            wrong = [f"the next life broke: {type(error).__name__}: {error}"]
+        else:
+            found, wrong = self._judged(lent, owed)
+        kept = ROOT / ".proofs" / "vm" / f"{self.name}.img"
+        if wrong and not kept.exists():
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_bytes(content)
+        return found, wrong
 
     def _judged(self, lent: list[Frame], owed: Mapping[Identity, str]) -> tuple[dict[Identity, str], list[str]]:
         found: dict[Identity, str] = {}

@@ -73,7 +73,7 @@ class MemoryDisk:
     def of(cls, image: Image, sector: int = SECTOR) -> "MemoryDisk":
         """A disk as a crash left it."""
         disk = cls(sector=sector)
-        disk._root = grown(image)
+        disk.become(image)
         return disk
 
     # What a scene does to it.
@@ -107,11 +107,16 @@ class MemoryDisk:
         if chance is None:
             worst(self._root)
         else:
-            self._root = grown(drawn(self._root, self._sector, chance))
+            self.become(drawn(self._root, self._sector, chance))
 
     def images(self, most: int, chance: Chance) -> Iterator[Image]:
         """What a crash may leave just now: every image where they are few, else about `most`, drawn."""
         return images(self._root, self._sector, most, chance)
+
+    def become(self, image: Image) -> None:
+        """Hold this and nothing else: what a crash left, or what damage made of it."""
+        self.kill()
+        self._root = grown(image)
 
     def image(self) -> Image:
         """What is seen just now."""

@@ -137,10 +137,10 @@ class Reckoning:
                 raise Broken(f"quota: {lane} has {spool.bytes[lane]} bytes of {quota}")
         if spool.dead:
             raise Broken(f"dead letters: {_some(spool.dead)}")
-        for lane, buffer in machine.agent.buffers.items() if machine.alive else ():
-            held = sum(len(frame.payload) for frame in getattr(buffer, "_memory").values())  # noqa: B009 - not in the port
+        for name, lane in machine.agent.spool._lanes.items() if machine.alive else ():
+            held = sum(len(frame.payload) for frame in lane._memory)
             if held > self._bounds.memory + _ON_THE_WAY:
-                raise Broken(f"memory: {lane} keeps {held} bytes of {self._bounds.memory} in memory")
+                raise Broken(f"memory: {name} keeps {held} bytes of {self._bounds.memory} in memory")
 
     def _has_ticks(self, identity: Identity, written: set[int]) -> None:
         if identity in self.witness.excused or self.hub.claims.cover(identity):
@@ -177,7 +177,7 @@ def _remembers(machine: Device, identity: Identity) -> bool:
     ranges: Mapping[tuple[str, int, str], Ranges] = machine.agent.spool._losses._ranges
     waiting = any(epoch == identity.epoch and holds(known, identity.seq) for (_, epoch, _), known in ranges.items())
     memory = Claims()
-    for frame in machine.agent.spool._reports._memory.values():
+    for frame in machine.agent.spool._reports._memory:
         memory.take(claims_of(frame))
     return waiting or memory.cover(identity)
 

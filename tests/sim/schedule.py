@@ -185,7 +185,7 @@ class Schedule:
         await self._passes(min(self._chance.expovariate(1 / _MEAN_PAUSE), _MOST_PAUSE))
 
     async def _blow_over(self) -> None:
-        """Good weather, until what was sealed before it began is settled."""
+        """Good weather, until all is settled but what was sealed just now."""
         one = self._one
         if self.kind == "hub restored" and self._copies.backup is not None:
             await self._restore()
@@ -195,13 +195,13 @@ class Schedule:
         await self._hub_start()
         for machine in one.machines:
             machine.disk.max_bytes = 2**40
-        sealed = len(self._witness.sealed)
         waited = 0.0
         while True:
             await self._passes(_LOOK)
             waited += _LOOK
-            left = [each for each in self._reckoning.undelivered() if self._witness.sealed[each].order < sealed]
-            if not left and all(_is_durable(machine) for machine in one.machines):
+            old = self._witness.time() - _LOOK
+            left = [each for each in self._reckoning.undelivered() if self._witness.sealed[each].at < old]
+            if not left and all(_is_idle(machine) for machine in one.machines):
                 return
             if waited >= PATIENCE:
                 raise Broken(
@@ -334,12 +334,11 @@ class Schedule:
 
     async def _succeed(self) -> None:
         """The copy in another machine, and the first one is never seen again."""
-        if self._copies.image is None or not self._one.alive:
+        if self._copies.image is None or not self._one.alive or len(self._one.machines) > 2:
             return
         await self._one.end()
         self._destroy()
-        if not any(machine.alive for machine in self._one.machines):
-            await self._clone()
+        await self._clone()
 
     # Inside.
 
@@ -362,5 +361,9 @@ class Schedule:
         self.chronicle.passage(passage, request, reply)
 
 
-def _is_durable(machine: Device) -> bool:
-    return not machine.alive or all(buffer.depth().durable for buffer in machine.agent.buffers.values())
+def _is_idle(machine: Device) -> bool:
+    """Whether nothing stands in the way of a stop that delivers all: the disk takes frames, and the pusher waits not."""
+    if not machine.alive or machine.agent.pusher is None:
+        return not machine.alive
+    durable = all(buffer.depth().durable for buffer in machine.agent.buffers.values())
+    return durable and machine.agent.pusher.progress.waiting is None

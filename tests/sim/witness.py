@@ -8,6 +8,7 @@ sealed. What a dying life still writes is not looked at: that goes to a disk whi
 `Witness.heard` looks at every passage of a line and notes which frames the device was told are settled.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,9 +30,10 @@ _OPEN, _SEGMENT = ".open", ".seg"
 
 @dataclass(slots=True)
 class Sealed:
-    """One sealed frame: the order in which it was sealed, its lane's name, and its payloads (one, if all is well)."""
+    """A sealed frame: the how many-th, when (virtual seconds), its lane, and its payloads (one, if all is well)."""
 
     order: int
+    at: float
     lane: str
     payloads: set[bytes] = field(default_factory=set)
 
@@ -61,12 +63,17 @@ class Witness:
         self.open: set[Identity] = set()
         """Numbers that have not been found settled yet."""
 
+    @staticmethod
+    def time() -> float:
+        """The virtual second that it is."""
+        return asyncio.get_running_loop().time()
+
     def seal(self, frame: Frame, lane: str, by: str) -> None:
         """A frame became durable on a machine."""
         self.note(by, f"sealed {lane} {short(frame.identity)}, {len(frame.payload)} bytes")
         known = self.sealed.get(frame.identity)
         if known is None:
-            known = self.sealed[frame.identity] = Sealed(len(self.sealed), lane)
+            known = self.sealed[frame.identity] = Sealed(len(self.sealed), self.time(), lane)
         known.payloads.add(frame.payload)
         self.open.add(frame.identity)
 
