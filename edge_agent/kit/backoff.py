@@ -1,8 +1,9 @@
 """How long to wait before the next attempt: an exponential ceiling, and a draw below it (full jitter).
 
 The `backoff` package supplies the ceilings: first, 2 x first, 4 x first, up to the most. A lower bound that the other
-side asked for (`Retry-After`) is honoured up to an hour, and the draw comes on top of it, below that bound itself where
-it is the larger (up to the most): devices that were all told the same time must not come back together.
+side asked for (`Retry-After`) is honoured up to an hour, and the draw comes on top of it: devices that were all told
+the same time must not come back together. Where that bound is half a minute or more, whoever asks for it knows what it
+asks: the draw is below as much again (up to the most), however many attempts there were.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from edge_agent.model.ports import Chance
 
 LONGEST_AFTER = 3600.0
 """Seconds: no lower bound from outside holds longer."""
+
+_MEANT = 30.0
+"""Seconds from which on a bound from outside takes the place of the ceiling."""
 
 
 class Backoff:
@@ -27,7 +31,8 @@ class Backoff:
     def next(self, after: float | None = None) -> float:
         """Seconds to wait now; at least `after`, as far as that is at most an hour."""
         least = min(max(after or 0.0, 0.0), LONGEST_AFTER)
-        return least + self._chance.random() * max(next(self._ceilings), min(least, self._most))
+        ceiling = next(self._ceilings)
+        return least + self._chance.random() * (min(least, self._most) if least >= _MEANT else ceiling)
 
     def reset(self) -> None:
         """It worked: the next wait is a first one again."""

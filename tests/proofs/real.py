@@ -154,7 +154,7 @@ port = {self.local_port}
         """The device's epochs as the hub sees them; none while it does not answer."""
         key = self.key_file.read_text().strip()
         with self.hub_door():
-            found = ask(self.hub_port, f"/api/v1/audit?device={self.name}", {"x-api-key": key})
+            found = ask(self.hub_port, f"/api/v1/audit?device={self.name}", {"x-api-key": key}, self.hub_host)
         return found[1]["epochs"] if found is not None and found[0] == 200 else []
 
     def is_quiet(self) -> bool:
@@ -251,14 +251,14 @@ class Camp:
         keys = [part for one in self.devices for part in ("--provision", f"{one.name}={one.key_file}")]
         return ("hub", "--json", "--folder", str(self.hub_folder), "--port", str(self.hub_port), *keys)
 
-    def start_hub(self, name: str, before: Sequence[str] = ()) -> Program:
+    def start_hub(self, name: str, before: Sequence[str] = (), more: Sequence[str] = ()) -> Program:
         """Begin a life of the hub; whoever does so ends it."""
-        return Program(self.folder, name, *self.hub_arguments(), before=before)
+        return Program(self.folder, name, *self.hub_arguments(), *more, before=before)
 
     @contextmanager
-    def hub(self, name: str = "hub", before: Sequence[str] = ()) -> Iterator[Program]:
-        """A life of the hub, once it serves."""
-        program = self.start_hub(name, before)
+    def hub(self, name: str = "hub", before: Sequence[str] = (), more: Sequence[str] = ()) -> Iterator[Program]:
+        """A life of the hub, once it serves; `before` is a command that turns into it, `more` are flags."""
+        program = self.start_hub(name, before, more)
         try:
             wait_until_it_serves(program)
             yield program

@@ -112,6 +112,24 @@ class Reckoning:
             raise Broken(f"the audit does not know the epochs of {_some(unknown)}")
         return self._total()
 
+    def count(self, found: Mapping[str, Any], *, exact: bool) -> None:
+        """Whether a query of one gauge counts each tick: those stored in full, and those that windows stand for.
+
+        A window that lies only in part where batches are stored in full is shown beside them, so the ticks of numbers
+        that are both stored and thinned may count twice. Where memory alone held batches for a while (not `exact`),
+        nothing was written down that tells how many ticks they had.
+        """
+        counted = sum(point[-1] for series in found["series"] for point in series["points"])
+        thinned = [identity for identity in self.witness.ticks if self._is_thinned(identity)]
+        only = sum(len(self.witness.ticks[one]) for one in thinned if one not in self.hub.stored)
+        also = sum(len(self.witness.ticks[one]) for one in thinned if one in self.hub.stored)
+        known = len(self.hub.instants) + only
+        if counted < known or (exact and counted > known + also):
+            raise Broken(f"points: a query counts {counted} ticks, and {known} are stored or thinned, {also} both")
+
+    def _is_thinned(self, identity: Identity) -> bool:
+        return holds(self.hub.claims.thinned.get(identity.epoch, ()), identity.seq)
+
     def _total(self) -> Total:
         stored = sum(sealed.payloads <= self.hub.payloads for sealed in self.witness.sealed.values())
         rest = [one for one, sealed in self.witness.sealed.items() if not sealed.payloads <= self.hub.payloads]
@@ -137,8 +155,8 @@ class Reckoning:
                 raise Broken(f"quota: {lane} has {spool.bytes[lane]} bytes of {quota}")
         if spool.dead:
             raise Broken(f"dead letters: {_some(spool.dead)}")
-        for name, lane in machine.agent.spool._lanes.items() if machine.alive else ():
-            held = sum(len(frame.payload) for frame in lane._memory)
+        for name, own in machine.agent.spool._lanes.items() if machine.alive else ():
+            held = sum(len(frame.payload) for frame in own._memory)
             if held > self._bounds.memory + _ON_THE_WAY:
                 raise Broken(f"memory: {name} keeps {held} bytes of {self._bounds.memory} in memory")
 
@@ -174,8 +192,8 @@ class Reckoning:
 
 def _remembers(machine: Device, identity: Identity) -> bool:
     """Whether a life knows of a loss that no file holds yet."""
-    ranges: Mapping[tuple[str, int, str], Ranges] = machine.agent.spool._losses._ranges
-    waiting = any(epoch == identity.epoch and holds(known, identity.seq) for (_, epoch, _), known in ranges.items())
+    ranges = machine.agent.spool._losses._ranges.items()
+    waiting = any(epoch == identity.epoch and holds(known, identity.seq) for (_, epoch, _), known in ranges)
     memory = Claims()
     for frame in machine.agent.spool._reports._memory:
         memory.take(claims_of(frame))

@@ -113,9 +113,11 @@ def started(folder: Path, name: str, *arguments: str, before: Sequence[str] = ()
         program.close()
 
 
-def ask(port: int, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any] | None:
-    """Status and JSON of a GET on loopback; None when nobody answers."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+def ask(
+    port: int, path: str, headers: Mapping[str, str] | None = None, host: str = "127.0.0.1"
+) -> tuple[int, Any] | None:
+    """Status and JSON of a GET; None when nobody answers."""
+    connection = HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", path, headers=dict(headers or {}))
         response = connection.getresponse()
