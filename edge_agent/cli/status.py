@@ -86,7 +86,7 @@ def _show(state: dict[str, Any], console: Console) -> None:
         console.print(f"room     {state['buffer_days_left']} days without a hub at the present rate")
     if push is not None:
         acked = "never" if push["last_ack_age_s"] is None else f"{_long(push['last_ack_age_s'])} ago"
-        waiting = f"; waiting: {push['waiting']}" if push["waiting"] else ""
+        waiting = f"; waits {_long(push['waiting_s'] or 0)}: {push['waiting']}" if push["waiting"] else ""
         sent = _mib(push["bytes"])
         console.print(f"pushed   {push['frames']:,} frames settled, {sent} sent; last acknowledged {acked}{waiting}")
     known = "unknown" if clock["error_ms"] is None else f"known to ± {clock['error_ms']} ms"

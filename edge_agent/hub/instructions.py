@@ -4,8 +4,9 @@ States go forward only: `queued`, `sent` (written to a stream), then what the de
 one end of `done failed refused expired unknown`. Reports may come late and in any order: an earlier state never
 replaces a later one, and the first end that the device told stands. The hub itself ends what is not answered:
 `expired` once the time to run is over by five minutes, `unknown` a day after when it had begun, `cancelled` by people;
-an end that the device tells later replaces these, since the device knows. What was sent and not answered is sent again
-at each connection; the device runs an id once. Each change is an `instruction.lifecycle` event.
+an end that the device tells later replaces these, since the device knows. What has not begun is sent again at each
+connection, though it was received: only the device's memory has it by then. The device runs an id once. Each change is
+an `instruction.lifecycle` event.
 """
 
 import sqlite3
@@ -140,12 +141,12 @@ class Instructions:
         return reply(row)
 
     async def pending(self, device: str) -> Sequence[Pending]:
-        """What the device has not answered and may still run, oldest first."""
+        """What the device has not begun and may still run, oldest first."""
         now = self._clock.wall()
         return await self._store.read(lambda connection: _pending(connection, device, now))
 
     async def is_pending(self, device: str, n: int) -> bool:
-        """Whether the instruction with this number in the journal still waits for an answer."""
+        """Whether the instruction with this number in the journal has not begun."""
         return any(one.n == n for one in await self.pending(device))
 
     async def mark_sent(self, device: str, n: int) -> None:
@@ -245,8 +246,8 @@ def _read(row: Sequence[Any]) -> InstructionRow:
 
 def _pending(connection: sqlite3.Connection, device: str, now: int) -> list[Pending]:
     rows = connection.execute(
-        "SELECT n, envelope FROM instruction WHERE device = ? AND state IN ('queued', 'sent') AND expires_at > ?"
-        " ORDER BY n",
+        "SELECT n, envelope FROM instruction"
+        " WHERE device = ? AND state IN ('queued', 'sent', 'received') AND expires_at > ? ORDER BY n",
         (device, now),
     )
     return [Pending(*row) for row in rows]

@@ -24,6 +24,7 @@ lane.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import ParamSpec, TypeVar
@@ -103,12 +104,14 @@ class Lane:
         self._renew()
         async with self._lock:
             try:
-                await self._work(self._rack.recover)
                 await self._work(self._rack.enter)
             except BlockingIOError:
                 raise
             except OSError as error:
                 self._fall(error)
+                with suppress(OSError):
+                    # Only now: what is seen before the lock is held may grow until it is, and would be cut.
+                    await self._work(self._rack.recover)
 
     def draw(self) -> Identity:
         """The next number of this opening's epoch."""

@@ -232,8 +232,11 @@ class Rack:
     def keep_stand_in(self, frame: Frame, said: Thins) -> None:
         """Keep a thinned frame that comes from outside, as a segment of its own; OSError when the disk refuses it."""
         self.enter()
+        for segment in self.stock.kin(said.epoch):
+            if segment.held is None:
+                self.lender.look(segment)  # its name may tell of numbers that are not in it
         kin = self.stock.kin(said.epoch)
-        held = difference(said.ranges, union(*(segment.claim for segment in kin)))
+        held = difference(said.ranges, union(*(segment.held or () for segment in kin)))
         if not held:
             return
         first, after = said.ranges[0][0], said.ranges[-1][1]
@@ -242,9 +245,12 @@ class Rack:
         if any(segment.name[:2] == name[:2] for segment in kin):
             raise FileExistsError(errno.EEXIST, "no generation is left", name.file)
         segment = self._thinner.put(name, self._opening(), [(frame, said.ranges)], MOST_BYTES)
-        if segment is not None:
-            segment.held = held
-            self.stock.segments.append(segment)
+        if segment is None:
+            raise OSError(errno.EFBIG, "a stand-in larger than any segment", name.file)
+        # As after thinning: nothing begins under a name that this one would beat.
+        self._writer.generation = next_generation(self.generation)
+        segment.held = held
+        self.stock.segments.append(segment)
 
     def close(self) -> None:
         """Close what is open; what is settled goes."""

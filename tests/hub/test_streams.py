@@ -75,7 +75,7 @@ def test_what_is_not_answered_is_sent_again_at_each_connection() -> None:
                     # The second time they are older than the last id, and the id does not go back.
                     assert sent[1].id == (sent[1].id if not last_id else "")
                     last_id = last_id or sent[1].id
-            await push(house, report(1, 0, [{"at": 1, "type": "outcome", "instruction": first, "state": "received"}]))
+            await push(house, report(1, 0, [{"at": 1, "type": "outcome", "instruction": first, "state": "running"}]))
             async with house.stream(STREAM, key=house.key, headers={"last-event-id": last_id}) as reader:
                 assert second in (await reader.until("instruction")).data
 

@@ -12,13 +12,12 @@ fault; a part takes its share of all cases, mixed.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import product
 from subprocess import TimeoutExpired
 from typing import NamedTuple
 
-from tests.proofs.real import PATIENCE, Device, Reckoning, camp, said, scratch
+from tests.proofs.real import PATIENCE, Device, Reckoning, camp, said, scratch, side_by_side
 from tests.proofs.real_faults import Fault, Manner, Way, lift_the_limit, trace_of, wait_for, watched
 from tests.proofs.row import Findings, Row, fewer_than, lacking, total, tried
 from tests.system.program import Program
@@ -122,9 +121,9 @@ def prove_cases(mine: Sequence[Case]) -> Findings:
     lives = sorted({(case.kind, case.way) for case in mine if case.manner != "short"})
     with scratch() as folder:
         site = camp(folder, len(mine) + len(lives))
-        with site.hub(), ThreadPoolExecutor(_AT_ONCE) as pool:
-            known = dict(zip(lives, pool.map(_learn, lives, site.devices[len(mine) :]), strict=True))
-            outcomes = list(pool.map(partial(_try, known), mine, site.devices))
+        with site.hub():
+            known = dict(zip(lives, side_by_side(_AT_ONCE, _learn, lives, site.devices[len(mine) :]), strict=True))
+            outcomes = side_by_side(_AT_ONCE, partial(_try, known), mine, site.devices)
     return _summed(outcomes)
 
 

@@ -40,6 +40,8 @@ _SPOOL, _SYSTEM, _AGENT = 2_400, 60, 40
 """Wounds of a part: to the queue in memory, to it on a real disk, to a whole agent."""
 _PARTS = 12
 _LEAST = 20_000
+_PLANTED = ("document.json", "last-event-id", "allowance", "ledger/base", "ledger/3.log", "spool/hub/reserve")
+"""Files of the agent in which something stands that it never wrote."""
 _PRODUCT = Product(within(65_536))
 
 
@@ -127,6 +129,8 @@ async def wound_agent(seed: int, rounds: int, toll: Toll) -> None:
             await it.passes(chance.randrange(20, 90))
             await it.kill()
             tree = spread(it.disk.image())
+            for name in chance.sample(_PLANTED, chance.randrange(3)):
+                tree[f"{STATE}/{name}"] = chance.choice((b"", b"{}", b"17\n", chance.randbytes(900)))
             sectors, _exact, names = _wound(tree, STATE, chance)
             it.disk.become(gathered(tree))
             toll.tried += 1

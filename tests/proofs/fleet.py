@@ -6,7 +6,8 @@ hundred requests a second from a thousand devices. Scenes:
 
     refuses    an hour away, connections refused; the devices were switched on in the same second
     swallows   an hour away, nothing ever answers
-    busy       an hour of 503 with the same Retry-After for all
+    busy       an hour of 503 with the Retry-After of a hub whose store is full, the same for all. (A hub that asks for
+               minutes has them come back over minutes: what they send ever after is then more than twice the first.)
     power      the power of all returns in the same second, an hour of backlog in each spool, the hub is there
 """
 

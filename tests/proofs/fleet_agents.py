@@ -17,6 +17,7 @@ import orjson
 from edge_agent.dialects.native import Native
 from edge_agent.downlink.listener import Listener
 from edge_agent.downlink.listener import Options as ListenerOptions
+from edge_agent.hub.store.failure import RETRY_AFTER_SECONDS
 from edge_agent.kit.lamps import LampBoard
 from edge_agent.kit.scopes import running
 from edge_agent.model.buffers import Depth
@@ -41,7 +42,6 @@ _PAYLOAD = bytes(2_650)
 """Ten ticks of 150 readings, packed."""
 _FRAME_BYTES = encoded_size(Frame(FrameKind.TELEMETRY, Identity(1, 0), 0, _PAYLOAD))
 _OFFSET = 1_800_000_000_000
-_BUSY_FOR = 120
 _SPREAD = 30.0
 
 
@@ -80,7 +80,7 @@ class Hub:
                 return Unreachable("no answer in time")
             case "busy":
                 self.arrivals.append(self._clock.now())
-                return 503, {"retry-after": str(_BUSY_FOR)}, b""
+                return 503, {"retry-after": str(RETRY_AFTER_SECONDS)}, b""
             case None:
                 pass
         self.arrivals.append(self._clock.now())

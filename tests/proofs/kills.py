@@ -8,11 +8,10 @@ milliseconds that matter. In the end each lives once in peace, and what came of 
 import random
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.proofs.real import PATIENCE, Device, camp, said, scratch
+from tests.proofs.real import PATIENCE, Device, camp, said, scratch, side_by_side
 from tests.proofs.row import Findings, Row, fewer_than, total, tried
 from tests.system.program import Program
 from tests.system.until import until
@@ -31,8 +30,8 @@ def prove(part: int, devices: int = _DEVICES, kills: int = _KILLS) -> Findings:
     """One part: so many devices, each killed so often."""
     with scratch() as folder:
         site = camp(folder, devices)
-        with site.hub(), ThreadPoolExecutor(devices) as pool:
-            wrong = list(pool.map(partial(_kill_again_and_again, part, kills), site.devices))
+        with site.hub():
+            wrong = side_by_side(devices, partial(_kill_again_and_again, part, kills), site.devices)
             reckonings = [device.reckon() for device in site.devices]
     violations = [one for each in (*wrong, *(reckoning.violations for reckoning in reckonings)) for one in each]
     violations += [f"{reckoning.lost} batches were declared lost" for reckoning in reckonings if reckoning.lost]

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge_agent.model.frame import Identity
-from tests.proofs.row import Findings, Row, lacking, total, tried
+from tests.proofs.row import Findings, Row, fewer_than, lacking, total, tried
 from tests.proofs.vmbuild import Guest, build, lacking_for_a_guest
 from tests.proofs.vmdisk import Cut, Disk, cuts, last_cut
 from tests.proofs.vmhost import PROGRAM, Machine
@@ -117,11 +117,8 @@ def _tell(parts: Sequence[Findings]) -> str:
 
 
 def _unmet(parts: Sequence[Findings]) -> list[str]:
-    return [
-        f"{words}: {total(parts, figure) if figure else tried(parts):.0f} of {least}"
-        for words, figure, least in (("cuts", "", _LEAST_CUTS), ("cuts with dm-flakey", "flakey", 1))
-        if (total(parts, figure) if figure else tried(parts)) < least
-    ]
+    short = list(fewer_than(_LEAST_CUTS)(parts))
+    return short if total(parts, "flakey") else [*short, "none with dm-flakey under it"]
 
 
 def lacks() -> str:

@@ -10,17 +10,20 @@ The hub keeps its port over its own lives. Nothing runs on when a block is left,
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.proofs import beats
 from tests.system.program import Program, ask, free_port, stored_batches
 from tests.system.until import until
+
+T = TypeVar("T")
 
 PATIENCE = 120.0
 """Seconds for whatever comes in a second on an idle machine: proofs share theirs."""
@@ -264,6 +267,21 @@ class Camp:
             yield program
         finally:
             program.close()
+
+
+def side_by_side(at_once: int, function: Callable[..., T], *given: Iterable[Any]) -> list[T]:
+    """What the function makes of each, so many at a time. Interrupted, it waits for none of them.
+
+    Those find their folders gone then, and end with what they started.
+    """
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        found = list(pool.map(function, *given))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
+    return found
 
 
 def wait_until_it_serves(hub: Program) -> None:

@@ -80,9 +80,9 @@ async def turns_pages(life: Life) -> None:
     """Segments of 2 KiB: each third frame opens another one."""
     for size in (900, 300, 800, 900, 700):
         await life.seal(size)
-    await life.settle((await life.lent())[:3])
+    await life.settle((await life.lent())[1:3])
     await life.seal(900)
-    await life.settle((await life.lent())[1:])
+    await life.settle((await life.lent())[:2])
 
 
 def fails(call: str, code: int, at: int = 1, times: int = 1) -> Script:
@@ -119,6 +119,14 @@ async def evicts_again(life: Life) -> None:
     for _ in range(2):
         await life.seal(600)
     await life.settle((await life.lent())[:2])
+
+
+async def reserves(life: Life) -> None:
+    """The reports lane can write nothing while the oldest must go."""
+    for call in ("create", "append"):
+        life.disk.fail(call, errno.ENOSPC, times=None, where="reports")
+    for _ in range(5):
+        await life.seal(700)
 
 
 async def reseals(life: Life) -> None:
@@ -226,6 +234,7 @@ CASES: tuple[Case, ...] = (
     Case("a folder's sync fails", fails("sync_folder", errno.EIO), within(4096)),
     Case("evicts", evicts, within(4096), evicts=True, second=evicts_again),
     Case("evicts and tells", evicts_and_tells, within(4096), evicts=True, second=evicts_again),
+    Case("the reserve", reserves, within(4096), evicts=True, second=evicts_again),
     Case("reseals", reseals, second=reseals_again),
     Case("buries", buries),
     Case("thins", thins, within(16_384), second=thins_again, before=measures(9)),

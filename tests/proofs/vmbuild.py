@@ -98,6 +98,8 @@ def _ground(image: Path) -> Path:
         new = kept.with_suffix(f".{os.getpid()}")
         new.write_bytes(_packed_ground(image, packages))
         new.replace(kept)
+        for old in set(kept.parent.glob("*.cpio")) - {kept}:
+            old.unlink(missing_ok=True)  # a hundred megabytes of another kernel, or of other packages
     return kept
 
 

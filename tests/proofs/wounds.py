@@ -5,6 +5,7 @@ files that were there. A file is an entry by its path, as text from the root; wh
 bytes alone, as a failing card, a broken tool or a curious hand would.
 """
 
+import re
 import struct
 import zlib
 from collections.abc import Callable, Sequence
@@ -76,6 +77,18 @@ def bits(tree: Tree, chance: Random) -> int:
     start = chance.randrange(0, len(data), SECTOR)
     for _ in range(chance.randrange(1, 9)):
         data[chance.randrange(start, min(start + SECTOR, len(data)))] ^= 1 << chance.randrange(8)
+    tree[path] = bytes(data)
+    return 1
+
+
+def heads(tree: Tree, chance: Random) -> int:
+    """A bit of a frame's header is flipped."""
+    path = _file(tree, chance)
+    data = bytearray(_bytes(tree, path))
+    starts = [at.start() for at in re.finditer(b"EDGF", data)]
+    if starts:
+        at = min(chance.choice(starts) + chance.randrange(40), len(data) - 1)
+        data[at] ^= 1 << chance.randrange(8)
     tree[path] = bytes(data)
     return 1
 
@@ -250,6 +263,7 @@ class Wound:
 
 _OFTEN: Sequence[tuple[int, Wound]] = (
     (6, Wound("bits", bits)),
+    (3, Wound("a header's bit", heads)),
     (4, Wound("zeros", _over(lambda _chance, size: bytes(size)))),
     (4, Wound("noise", _over(lambda chance, size: chance.randbytes(size)))),
     (2, Wound("ones", _over(lambda _chance, size: b"\xff" * size))),

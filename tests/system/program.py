@@ -1,7 +1,8 @@
 """Programs under test: a process of `edge-agent` in a folder of its own, and what it answers.
 
 Everything it writes lies below the test's folder; what it says goes to files there, so that no pipe can fill. A program
-that still runs when its block is left is ended by SIGTERM, and by SIGKILL when that does not help.
+that still runs when its block is left is ended by SIGTERM, and by SIGKILL when that does not help; one whose starter is
+killed itself is killed by the kernel, where `setpriv` is installed.
 """
 
 import os
@@ -15,6 +16,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import orjson
@@ -28,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 25.0
 """Seconds for a start or a stop on a machine that is busy with other tests."""
 
+_TIED = ("setpriv", "--pdeathsig", "KILL", "--") if which("setpriv") else ()
 _MOST_BODY = 64 * 1024 * 1024
 
 
@@ -50,7 +53,7 @@ class Program:
         surroundings |= {"RUNTIME_DIRECTORY": str(folder / "run"), "XDG_STATE_HOME": str(folder / "home")}
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self._process = subprocess.Popen(
-                [*before, sys.executable, "-m", "edge_agent", *arguments],
+                [*_TIED, *before, sys.executable, "-m", "edge_agent", *arguments],
                 cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

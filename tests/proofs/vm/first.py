@@ -17,6 +17,7 @@ A play that breaks down says `broken` with its reason, and the kernel stops.
 """
 
 import ctypes
+import errno
 import os
 import random
 import subprocess
@@ -189,9 +190,12 @@ def _mount_disk(disk: Path) -> None:
 
 
 def _unmount(where: Path) -> None:
+    """Unmount it as soon as nobody has a file of it open: the watcher may be reading one."""
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.umount2(os.fsencode(where), 0) != 0:
-        raise OSError(ctypes.get_errno(), "cannot unmount", str(where))
+    while libc.umount2(os.fsencode(where), 0) != 0:
+        if ctypes.get_errno() != errno.EBUSY:
+            raise OSError(ctypes.get_errno(), "cannot unmount", str(where))
+        time.sleep(0.01)
 
 
 def _segments() -> set[Path]:
