@@ -1,7 +1,13 @@
-"""What the commands on a spool share: their options, where the spool is, and its doors for reading and for changing."""
+"""What the commands on a spool share: their options, where the spool is, and its doors for reading and for changing.
 
+Where root changes the buffer of the service's own user, what it made there is given to that user: the agent could not
+read it, and would put it away as a segment that the disk does not give.
+"""
+
+import os
+import stat
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -52,11 +58,29 @@ async def opened(config: Path | None) -> AsyncIterator[tuple[Spool, str]]:
         lamps,
         Timekeeper(clock),
     )
-    await spool.open()
     try:
-        yield spool, settings.device.id
+        await spool.open()
+        try:
+            yield spool, settings.device.id
+        finally:
+            await spool.close()
     finally:
-        await spool.close()
+        if os.geteuid() == 0:
+            _give(folder)
+
+
+def _give(folder: Path) -> None:
+    """Give what is root's in a folder to the owner of the folder."""
+    owner = folder.stat()
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            with suppress(FileNotFoundError):
+                found = path.lstat()
+                # A link of that user's may lead anywhere.
+                plain = stat.S_ISDIR(found.st_mode) or (stat.S_ISREG(found.st_mode) and found.st_nlink == 1)
+                if plain and found.st_uid == 0 != owner.st_uid:
+                    os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def bar() -> Progress:

@@ -13,13 +13,14 @@ A thinned frame says in its payload which numbers it stands for, and its own ide
 
 Bounds: a payload unpacks to at most 16 MiB. Of a request at most 800 frames are opened, and none more once 64 MiB were
 unpacked: the rest gets no result and comes again. So the reply stays within what a device reads, and one
-request's work stays bounded whatever its payloads hide.
+request's work stays bounded whatever its payloads hide. So it is with losses: a frame tells of so many at most
+(`MOST_LOSSES`), and no more are opened after so many.
 """
 
 import gzip
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,8 @@ JSON = "application/json"
 MOST_UNPACKED = 16 * 2**20
 _MOST_UNPACKED_TOGETHER = 64 * 2**20
 MOST_FRAMES = 800
+MOST_LOSSES = 20_000
+"""Records and ranges of losses: each record may be of another epoch, whose row is read and written."""
 
 _LIGHT = 32 * 2**10
 _LIGHT_UNPACKED = 128 * 2**10
@@ -142,20 +145,21 @@ class _Bench:
         if not frames:
             raise Malformed("frame_truncated", "the body holds no frame", field="frames[0]")
         parcels: list[Parcel] = []
-        unpacked = 0
+        unpacked = lost = 0
         for frame in frames[:MOST_FRAMES]:
             try:
                 content = self._unzipped(frame.payload)
                 unpacked += len(content)
                 parcels.append(self._opened(frame, content))
+                lost += _size_of(parcels[-1].losses)
             except Malformed as fault:
                 unpacked += MOST_UNPACKED if fault.code == "too_large" else 0
                 # Without its traceback, which would keep what was unpacked until the whole request is answered.
                 fault.__context__ = None
                 parcels.append(Parcel(frame, fault=fault.with_traceback(None)))
-            if unpacked > self._together:
-                if self._most < MOST_UNPACKED:
-                    raise _Heavy
+            if unpacked > self._together and self._most < MOST_UNPACKED:
+                raise _Heavy
+            if unpacked > self._together or lost > MOST_LOSSES:
                 break
         return parcels
 
@@ -176,6 +180,8 @@ class _Bench:
             for index, record in enumerate(content.records)
             if record.get("type") == "loss"
         )
+        if _size_of(losses) > MOST_LOSSES:
+            raise Malformed("bad_batch", f"a frame tells of at most {MOST_LOSSES} losses", field="records")
         return Parcel(frame, content, losses)
 
     def _batch(self, body: bytes) -> Parcel:
@@ -216,6 +222,10 @@ def _loss(record: Mapping[str, Any], field: str) -> Loss:
         raise Malformed("bad_batch", "a loss names ranges of numbers", field=f"{field}.ranges")
     pairs: tuple[Range, ...] = tuple((first, after) for first, after in ranges)
     return Loss(lane, int(epoch, 16), pairs, reason)
+
+
+def _size_of(losses: Iterable[Loss]) -> int:
+    return sum(1 + len(loss.ranges) for loss in losses)
 
 
 def _is_range(pair: object) -> bool:

@@ -151,11 +151,14 @@ def _rows(
 
 
 def _full(connection: sqlite3.Connection, axis: int, reach: tuple[int, int, int], most: int) -> Ranges:
-    """Where an axis is stored in full: from the first to the last reading of frames whose numbers follow each other."""
+    """Where an axis is stored in full: from the first to the last reading of frames whose numbers follow each other.
+
+    What retention took is stored no more: then the thinned frame is all that is left to tell.
+    """
     start, stop, longest = reach
     rows = connection.execute(
         "SELECT epoch, seq, first, last FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ?"
-        " AND last >= ? LIMIT ?",
+        " AND last >= ? AND digest IS NULL LIMIT ?",
         (axis, int(FrameKind.TELEMETRY), start - longest, stop, start, most),
     )
     runs: list[tuple[int, int]] = []

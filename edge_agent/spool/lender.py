@@ -16,7 +16,7 @@ disk        alone for a minute, then for two, four, eight; when it fails the fif
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Frame, LaneName
 from edge_agent.model.ports import Clock, Disk
-from edge_agent.model.ranges import Ranges, difference, union
+from edge_agent.model.ranges import difference, union
 from edge_agent.spool.drawer import Drawer
 from edge_agent.spool.reader import frames_at, read_around
 from edge_agent.spool.scan import Place, Scan, scan
@@ -108,7 +108,7 @@ class Lender:
         if segment.held is None:
             if lost:
                 segment.held = numbers  # what is looked at now must not look back
-                self._look_for(lost, segment)
+                self._look_at_kin(segment)
             elsewhere = self._stock.elsewhere(segment)
             lost = difference(lost, elsewhere)
             segment.held = difference(numbers, elsewhere)
@@ -117,10 +117,10 @@ class Lender:
             segment.held = difference(segment.held, lost)
         self._stock.lose(segment, lost)
 
-    def _look_for(self, numbers: Ranges, segment: Segment) -> None:
-        """Read what may have these numbers too: a later life wrote again what was cut short here."""
+    def _look_at_kin(self, segment: Segment) -> None:
+        """Read what may have the lost numbers too: a later life wrote them again, or files changed their names."""
         for other in self._stock.kin(segment.name.epoch):
-            if other.held is None and other.name.first < numbers[-1][1]:
+            if other.held is None:
                 self.look(other)
 
     def _leave(self, segment: Segment) -> None:

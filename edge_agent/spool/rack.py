@@ -244,13 +244,13 @@ class Rack:
         name = Name(self.generation, first, said.epoch, after, said.window)
         if any(segment.name[:2] == name[:2] for segment in kin):
             raise FileExistsError(errno.EEXIST, "no generation is left", name.file)
-        segment = self._thinner.put(name, self._opening(), [(frame, said.ranges)], MOST_BYTES)
-        if segment is None:
+        kept = self._thinner.put(name, self._opening(), [(frame, said.ranges)], MOST_BYTES)
+        if kept is None:
             raise OSError(errno.EFBIG, "a stand-in larger than any segment", name.file)
         # As after thinning: nothing begins under a name that this one would beat.
         self._writer.generation = next_generation(self.generation)
-        segment.held = held
-        self.stock.segments.append(segment)
+        kept.held = held
+        self.stock.segments.append(kept)
 
     def close(self) -> None:
         """Close what is open; what is settled goes."""

@@ -247,7 +247,7 @@ class Sealer:
             self._lamps.light("sealer", "warn", f"{self._folder} cannot be read: {error}")
             return 0
         found = 0
-        for entry in entries:
+        for entry in sorted(entries, key=lambda entry: (len(entry.name), entry.name)):  # numbers have no leading zeros
             if entry.size is not None and entry.name.endswith(SUFFIX):
                 found += await self._adopt(self._folder / entry.name, entry.size)
         return found

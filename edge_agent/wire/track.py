@@ -22,7 +22,7 @@ that were kept. Its gauges are windowed: instants are the starts of windows, cel
      "least": [...], "greatest": [...],                          coded like cells, scaled by 10**digits
      "counts": [3, 10, null, ...]                                how many readings each window had; not deltas
 
-A null stands in all four or in none, least <= mean <= greatest, counts are 1 or more, and windows rise.
+A null stands in all four or in none, least <= mean <= greatest, counts are 1 to 2**32, and windows rise.
 
 What a check lets pass has this shape to its last cell and stays within the limits named here; what does not raises
 `Malformed("bad_batch")` with the path of the part. Series of one track are distinct. Whether a gap lies over nulls is
@@ -49,6 +49,9 @@ MOST_NAME = 256
 MOST_TEXT = 1024
 EXACT = 2**53
 """How far from 0 a scaled value, or an axis time in ms, may lie."""
+
+MOST_COUNT = 2**32
+"""Readings of one window: more than any clock of ms gives, and sums of them fit where they are stored."""
 
 _SUM = 2**63
 _WHOLE = frozenset({int, NoneType})
@@ -312,8 +315,8 @@ def _check_spread(track: Mapping[str, Any], series: tuple[Series, ...], ticks: i
         if any(row != absent[0] for row in absent):
             refuse(f"{field}.counts", f"must have its nulls where the other lists have them for series {number}")
         means, least, greatest, had = ([cell for cell in row if cell is not None] for row in rows)
-        if had and not 0 < min(had) <= max(had) <= EXACT:
-            refuse(f"{field}.counts", f"must be 1 or more for series {number}")
+        if had and not 0 < min(had) <= max(had) <= MOST_COUNT:
+            refuse(f"{field}.counts", f"must be 1 to {MOST_COUNT} for series {number}")
         unit = 1
         if one.digits is not None:
             unit, means, least, greatest = 10**MEAN_DIGITS, *map(list, map(accumulate, (means, least, greatest)))

@@ -63,7 +63,7 @@ class Direct:
 
 @dataclass(frozen=True)
 class Product:
-    """What is tried: the queue in a folder. `disk` stands before the one in memory, `seed` is for each life's chance."""
+    """What is tried: the queue in a folder. `disk` stands before the one in memory, `seed` is each life's chance."""
 
     options: Options
     disk: Callable[[MemoryDisk], Disk] = lambda disk: disk

@@ -36,7 +36,7 @@ _PRODUCT = Product(ROOMY)
 
 @dataclass
 class Left:
-    """What a life leaves wherever it is killed: the disk, the ticks that were taken, and the batches that are durable."""
+    """What a life leaves where it is killed: the disk, the ticks that were taken, and the batches that are durable."""
 
     disk: MemoryDisk
     taken: Sequence[int]

@@ -32,7 +32,7 @@ _LIVES = 2
 _LEAST_CUTS = 20
 _MADE_UP = 45
 _FLAKEY = frozenset({"dark", "fails", "falters"})
-_SEALS = {"writes": (0, 400), "runs": (0, 24), "dark": (0, 0), "fails": (150, 600), "falters": (8, 24)}
+_SEALS = {"writes": (0, 400), "runs": (0, 24), "dark": (0, 0), "fails": (100, 300), "falters": (4, 12)}
 """How many batches a life seals after it is awaited; counted, not timed, for a machine that has other work too."""
 _EARLY = 0.4
 """How often a later life ends before it sealed anything."""

@@ -5,13 +5,15 @@ what must be found. Counted are the states of second lives from which a third on
 with what survives there of what was not synced. Different ways to one image are recovered once; how many different
 images that were is told beside it.
 
-Part 0 are the written cases with more images a stop than the short form takes; the others are drawn ones.
+Part 0 are the written cases with more images a stop than the short form takes, and open batches before the queue
+(`openings`); the others are drawn cases.
 """
 
 from collections.abc import Iterable, Sequence
 
 from tests.proofs.crashing import Product
 from tests.proofs.exploring import Explorer
+from tests.proofs.openings import Openings
 from tests.proofs.row import Findings, Row, fewer_than, total, tried
 from tests.proofs.scripts import CASES, Case, drawn
 from tests.sim.loop import run
@@ -45,12 +47,21 @@ def explored(cases: Iterable[Case], most: int, enough: int = 0) -> Findings:
 
 def short() -> Findings:
     """The written cases, with few images a stop."""
-    return explored(CASES, _FEW)
+    return _with_openings(explored(CASES, _FEW), step=3)
+
+
+def _with_openings(found: Findings, step: int) -> Findings:
+    """And batches that were left open, killed at every `step`-th place."""
+    openings = Openings(step)
+    run(openings.explore())
+    found.figures["openings"] = openings.states
+    violations = [*found.violations, *(f"open batches: {what}" for what in openings.violations)]
+    return Findings(found.tried + openings.states, violations, found.figures)
 
 
 def _prove(part: int) -> Findings:
     if part == 0:
-        return explored(CASES, _MANY)
+        return _with_openings(explored(CASES, _MANY), step=1)
     return explored((drawn(part * 10_000 + seed) for seed in range(10_000)), _MANY // 2, _STATES_A_PART)
 
 

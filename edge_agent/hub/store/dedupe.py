@@ -44,11 +44,15 @@ CREATE TABLE IF NOT EXISTS epoch (
 ) STRICT, WITHOUT ROWID;
 """
 
-_UNSETTLED = "SELECT epoch, lane FROM epoch WHERE sender = ? AND (held <> '[]' OR told < next)"
+_UNSETTLED = "SELECT epoch, lane FROM epoch WHERE sender = ? AND (held <> '[]' OR told < next) LIMIT ?"
 _COLUMNS = "lane, next, readings, stored, thinned, lost, held, told, thinned_readings, closed"
 _SELECT = f"SELECT {_COLUMNS} FROM epoch WHERE sender = ? AND epoch = ?"  # noqa: S608 - a constant
 _UPSERT = "INSERT OR REPLACE INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MOST_KEPT = 64
+_MOST_TURNED = 4096
+"""Epochs that one inventory settles by not naming them; the next one settles more."""
+
+_MOST_COUNTED = 2**62
 _UNACCOUNTED = "unaccounted"
 
 MOST_RANGES = 4096
@@ -109,7 +113,7 @@ class Epoch:
         new = difference(union(numbers), union(self.stored, self.thinned))
         if new:
             self.thinned = _joined(union(self.thinned, new), self.stored)
-            self.thinned_readings += readings
+            self.thinned_readings = min(self.thinned_readings + readings, _MOST_COUNTED)
             self._reach(self.thinned)
         return new
 
@@ -216,12 +220,15 @@ class Epochs:
         if not whole:
             return
         if self._unsettled is None:
-            self._unsettled = dict(connection.execute(_UNSETTLED, (self._sender,)))
+            self._unsettled = dict(connection.execute(_UNSETTLED, (self._sender, _MOST_TURNED)))
+        more = len(self._unsettled) >= _MOST_TURNED
         named = {holding.epoch for holding in inventory}
         for epoch, lane in [entry for entry in self._unsettled.items() if entry[0] not in named]:
             row = self.at(connection, epoch, lane)
             row.hold(Holding(lane, epoch, row.next, ()))
             del self._unsettled[epoch]
+        if more:
+            self._unsettled = None  # they are looked for again
 
     def at(self, connection: sqlite3.Connection, epoch: int, lane: LaneName) -> Epoch:
         """The row of an epoch; a new one where there is none, of this lane."""
@@ -240,6 +247,8 @@ class Epochs:
                 row.changed = False
                 if self._unsettled is not None and row.is_unsettled:
                     self._unsettled[epoch] = row.lane
+                    if len(self._unsettled) > _MOST_TURNED:
+                        self._unsettled = None
                 rows.append(
                     (
                         self._sender,
@@ -256,8 +265,8 @@ class Epochs:
                         row.closed,
                     )
                 )
-        while len(self._read) > _MOST_KEPT:
-            del self._read[next(iter(self._read))]
+        for epoch in tuple(self._read)[:-_MOST_KEPT]:
+            del self._read[epoch]
         return rows
 
 

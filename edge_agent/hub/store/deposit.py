@@ -20,6 +20,7 @@ from edge_agent.hub import timeline
 from edge_agent.hub.parcels import MOST_UNPACKED, Parcel
 from edge_agent.hub.store import dedupe, frames
 from edge_agent.hub.store.dedupe import Epochs
+from edge_agent.hub.store.likeness import is_part_of
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.frame import FrameKind, Holding, Identity, LaneName, Range
 from edge_agent.model.verdict import Settlement
@@ -255,13 +256,15 @@ def _earlier(connection: sqlite3.Connection, sender: int, identity: Identity, sh
 
 
 def _is_twin(earlier: frames.Kept, parcel: Parcel) -> bool:
-    """Whether a parcel has the bytes that its number was stored with."""
+    """Whether a parcel has the bytes that its number was stored with, or nothing that those have not."""
     if earlier.is_of(parcel.frame.payload):
         return True
-    if parcel.body is None or earlier.payload is None:
+    if earlier.payload is None or not isinstance(parcel.content, Survey):
         return False
     # What was packed here may have been packed by another version's zlib: then what is inside decides.
-    return unzip(earlier.payload, MOST_UNPACKED) == parcel.body
+    if parcel.body is not None:
+        return unzip(earlier.payload, MOST_UNPACKED) == parcel.body
+    return is_part_of(parcel.frame.payload, earlier.payload, MOST_UNPACKED)
 
 
 def _learn(
