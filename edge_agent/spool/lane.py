@@ -110,8 +110,7 @@ class Lane:
             except OSError as error:
                 self._fall(error)
                 with suppress(OSError):
-                    # Only now: what is seen before the lock is held may grow until it is, and would be cut.
-                    await self._work(self._rack.recover)
+                    await self._work(self._rack.recover)  # not before: what another still writes would be cut
 
     def draw(self) -> Identity:
         """The next number of this opening's epoch."""
@@ -228,10 +227,7 @@ class Lane:
         return self._rack.stock.unreadable()
 
     async def thin(self, widest: int) -> int:
-        """Thin the next segment, to windows of `widest` ms at most; the bytes that came free, 0 when none can be.
-
-        OSError when the disk does not let us.
-        """
+        """Thin the next segment to windows of `widest` ms at most; bytes freed, 0 if none can be. OSError of the disk."""
         return await self._by_hand(self._rack.thin, self._rack.stock.segments, widest)
 
     @property

@@ -15,7 +15,7 @@ from edge_agent.wire import record
 from edge_agent.wire.batch import unzip
 
 _MOST_BODY = 4 * 2**20
-_MOST_NUMBER = 2**63
+_MOST_NUMBER = 2**63 - 1
 
 
 class Losses:
@@ -73,7 +73,9 @@ def _loss_of(entry: Mapping[str, Any]) -> Loss | None:
     if lane not in LANES or reason not in get_args(LossReason) or not isinstance(epoch, str):
         return None
     try:
-        pairs = union((int(start), int(end)) for start, end in entry.get("ranges", ()))
-        return Loss(lane, int(epoch, 16), tuple(pair for pair in pairs if 0 <= pair[0] < _MOST_NUMBER), reason)
+        numbers, pairs = int(epoch, 16), union((int(start), int(end)) for start, end in entry.get("ranges", ()))
     except (TypeError, ValueError):
         return None
+    if not 0 <= numbers < _MOST_NUMBER or not all(0 <= start < end <= _MOST_NUMBER for start, end in pairs):
+        return None  # no numbers of ours: it could not be told again
+    return Loss(lane, numbers, pairs, reason)

@@ -28,7 +28,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -73,6 +73,13 @@ class Opened:
 def unsealed(last: int) -> Seal:
     """The seal of a batch whose file has none: it ends with its last tick, at axis ms `last`."""
     return Seal(last, None, {"recovered": True})
+
+
+class BatchFile(NamedTuple):
+    """The file of a batch that takes no more ticks, and its size in bytes."""
+
+    path: Path
+    size: int
 
 
 class OpenBatch:

@@ -27,19 +27,19 @@ from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import anyio
 
 from edge_agent.kit.scopes import running
 from edge_agent.model.buffers import Buffer
-from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import KIND_OF_LANE, Frame, Identity
 from edge_agent.model.lamp import Lamps
 from edge_agent.model.ports import Clock, Disk, TrueTime
 from edge_agent.model.quantity import Bytes, Interval, Room, Seconds
 from edge_agent.model.reading import Missed, Tick
-from edge_agent.uplink.open_batch import SUFFIX, OpenBatch, Seal, read, unsealed
+from edge_agent.uplink.heir import Heir
+from edge_agent.uplink.open_batch import BatchFile, OpenBatch, Seal
 from edge_agent.wire.batch import BatchBuilder
 
 _MOST_WAITING = 32
@@ -78,19 +78,12 @@ class _Open:
     unsized: int = 0
 
 
-class _File(NamedTuple):
-    """The file of a sealed batch, and its size in bytes."""
-
-    path: Path
-    size: int
-
-
 @dataclass(frozen=True, slots=True)
 class _Sealed:
     """A batch on its way to the buffer."""
 
     frame: Frame
-    file: _File
+    file: BatchFile
     readings: int
 
 
@@ -130,7 +123,7 @@ class Sealer:
         self._limit = limit
         self._open: _Open | None = None
         self._sealed: deque[_Sealed] = deque()
-        self._kept: deque[_File] = deque()
+        self._kept: deque[BatchFile] = deque()
         self._missed: Counter[tuple[str, str]] = Counter() if missed is None else missed
         self._patience = max(_PATIENCE, 3 * options.every)
         self._moved_at = 0
@@ -139,6 +132,7 @@ class Sealer:
         self._giving: asyncio.Task[bool] | None = None
         self._wake = asyncio.Event()
         self._life: AbstractAsyncContextManager[None] | None = None
+        self._heir = Heir(buffer, clock, disk, folder, lamps, self._frame)
         self.readings_sealed = 0
         """Readings with a value in the batches that the buffer took."""
         self.bytes_sealed = 0
@@ -187,6 +181,8 @@ class Sealer:
                 self._shut()
             if self._sealed:
                 await self._store()
+                if self._heir.is_due():
+                    await self.recover()
             elif self._open is None:
                 await self._wake.wait()
             else:
@@ -239,17 +235,16 @@ class Sealer:
     async def recover(self) -> int:
         """Give the buffer what earlier lives left open, each under its own number; how many batches there were.
 
-        Called before ticks are taken. A file is removed once the buffer has what can be read of it.
+        Called before ticks are taken, and again later when a file or the folder could not be read. A file is removed
+        once the buffer has what can be read of it.
         """
-        try:
-            entries = self._disk.entries(self._folder)
-        except OSError as error:
-            self._lamps.light("sealer", "warn", f"{self._folder} cannot be read: {error}")
-            return 0
+        own = {file.path for file in (*self._kept, *(batch.file for batch in self._sealed))}
+        if self._open is not None:
+            own.add(self._open.file.path)
         found = 0
-        for entry in sorted(entries, key=lambda entry: (len(entry.name), entry.name)):  # numbers have no leading zeros
-            if entry.size is not None and entry.name.endswith(SUFFIX):
-                found += await self._adopt(self._folder / entry.name, entry.size)
+        async for file, durable in self._heir.inherit(own):
+            self._settle(file, durable=durable)
+            found += 1
         return found
 
     def _left(self, batch: _Open) -> int:
@@ -277,7 +272,7 @@ class Sealer:
         if not self._sealed:
             self._moved_at = given.sealed_at
         frame = self._frame(batch.identity, seal, batch.builder, self._clock.axis, self._resource)
-        self._sealed.append(_Sealed(frame, _File(batch.file.path, batch.file.size), batch.builder.readings))
+        self._sealed.append(_Sealed(frame, BatchFile(batch.file.path, batch.file.size), batch.builder.readings))
 
     async def _store(self) -> None:
         """Give what is sealed to the buffer, in order."""
@@ -323,7 +318,7 @@ class Sealer:
         self._sealed.clear()
         self._giving = None
 
-    def _settle(self, file: _File, *, durable: bool) -> None:
+    def _settle(self, file: BatchFile, *, durable: bool) -> None:
         """Remove a batch's file, or keep it while only memory has the frame."""
         if durable:
             self._remove(file.path)
@@ -339,33 +334,6 @@ class Sealer:
         """Remove a file; one that cannot be removed is found again at the next start, and changes nothing."""
         with suppress(OSError):
             self._disk.unlink(path)
-
-    async def _adopt(self, path: Path, size: int) -> bool:
-        """Give the buffer the batch in one file of an earlier life; whether there was one."""
-        try:
-            opened = read(self._disk.read(path))
-        except OSError as error:
-            self._lamps.light("sealer", "warn", f"{path} cannot be read: {error}")
-            return False
-        except Malformed as error:
-            if error.code == "unsupported_version":  # a roll-back must not destroy it
-                self._lamps.light("sealer", "warn", f"{path} is of a later version and stays: {error}")
-            else:
-                self._lamps.light("sealer", "warn", f"{path} held nothing that can be read: {error}")
-                self._remove(path)
-            return False
-        if not opened.ticks:
-            self._remove(path)
-            return False
-        builder = BatchBuilder(opened.axis, opened.resource)
-        for tick in opened.ticks:
-            builder.add(tick)
-        # Without its seal a batch ends with its last tick: the same bytes again, should this start not come to its end.
-        seal = opened.seal or unsealed(max(tick.at for tick in opened.ticks))
-        frame = self._frame(opened.identity, seal, builder, opened.axis, opened.resource)
-        durable = await self._buffer.adopt(frame)
-        self._settle(_File(path, size), durable=durable)
-        return True
 
     def _frame(
         self, identity: Identity, seal: Seal, builder: BatchBuilder, axis: str, resource: Mapping[str, str]

@@ -186,3 +186,20 @@ def test_a_size_that_is_none_is_named(config: Path) -> None:
     code, said = call("thin", "--to", "lots", "--config", str(config))
     assert code == 2
     assert "--to: a size is written as" in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make what is another user's")
+def test_what_root_makes_in_the_buffer_of_another_user_is_that_users(config: Path, tmp_path: Path) -> None:
+    sealed(config, 800)
+    state, foreign = tmp_path / "state", tmp_path / "foreign"
+    foreign.write_bytes(b"")
+    for path in (state, *state.rglob("*")):
+        os.chown(path, 4321, 4321)
+    hub = state / "spool" / "hub"
+    (hub / "link").hardlink_to(foreign)
+    (hub / "way").symlink_to(foreign)
+    code, said = call("thin", "--config", str(config))
+    assert code == 0, said
+    (thinned,) = (hub / "telemetry").glob("*-10s.seg")
+    assert thinned.stat().st_uid == 4321
+    assert foreign.stat().st_uid == 0, "a link may lead anywhere"

@@ -146,3 +146,26 @@ def test_what_did_not_change_is_not_written(connection: sqlite3.Connection) -> N
     save(connection, epochs.changed())
     assert every_epoch(connection, 1) == {}
     connection.close()
+
+
+def test_an_inventory_that_names_none_of_very_many_epochs_settles_them_in_turns(connection: sqlite3.Connection) -> None:
+    epochs, count = Epochs(1), 10_000
+    for number in range(count):
+        epochs.at(connection, number, "telemetry").store(0, 1)
+    save(connection, epochs.changed())
+    turns = list[int]()
+    while not turns or turns[-1]:
+        epochs.hold(connection, (), whole=True)
+        turns.append(len(rows := epochs.changed()))
+        save(connection, rows)
+    assert sum(turns) == count
+    assert max(turns) < count / 2
+    assert all(row.told == row.next == 1 for row in every_epoch(connection, 1).values())
+    connection.close()
+
+
+def test_readings_that_a_device_made_up_never_pass_what_is_stored() -> None:
+    epoch = Epoch("telemetry")
+    for number in range(3):
+        epoch.thin(((number, number + 1),), 2**62)
+    assert epoch.thinned_readings == 2**62

@@ -10,6 +10,7 @@ import pytest
 from edge_agent.hub.exchange import Reply
 from edge_agent.hub.parcels import MOST_FRAMES
 from edge_agent.hub.store.dedupe import MOST_RANGES
+from edge_agent.hub.store.frames import prune
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.frame import FrameKind, Holding
 from edge_agent.model.reading import Reading, Tick
@@ -287,5 +288,19 @@ def test_a_device_that_leaves_holes_without_end_is_still_stored_once() -> None:
             found = await at.audit(EPOCH)
             assert (found["stored"], found["missing"], found["lost"]) == (many + 40, many - 1 - 40, {})
             assert await at.rows("frame") == many + 40
+
+    run(scene())
+
+
+def test_what_retention_took_of_a_full_frame_is_told_by_the_thinned_one() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            await at.results(*whole(0, 1))
+            at.now += 1000
+            await at.results(thinned(range(3)))
+            assert len(await points(at, "power")) == 20 + 2, "the third, and the window at the edge"
+            await at.store.write(lambda db: prune(db, HUB_NOW + 1, 2))
+            told = await points(at, "power")
+            assert [(second, count) for second, *_, count in told] == [(5.0, 10), (15.0, 10), (25.0, 10)]
 
     run(scene())

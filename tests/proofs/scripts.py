@@ -103,29 +103,28 @@ def fails(call: str, code: int, at: int = 1, times: int = 1) -> Script:
 
 async def evicts(life: Life) -> None:
     """Segments of one frame in 4 KiB: from the third frame on the oldest must go."""
-    for _ in range(6):
+    for _ in range(5):
         await life.seal(700)
 
 
 async def evicts_and_tells(life: Life) -> None:
-    for _ in range(5):
+    for _ in range(4):
         await life.seal(700)
     await life.settle_reports()
-    for _ in range(2):
-        await life.seal(800)
+    await life.seal(800)
 
 
 async def evicts_again(life: Life) -> None:
     for _ in range(2):
         await life.seal(600)
-    await life.settle((await life.lent())[:2])
+    await life.settle((await life.lent())[:1])
 
 
 async def reserves(life: Life) -> None:
     """The reports lane can write nothing while the oldest must go."""
     for call in ("create", "append"):
         life.disk.fail(call, errno.ENOSPC, times=None, where="reports")
-    for _ in range(5):
+    for _ in range(4):
         await life.seal(700)
 
 

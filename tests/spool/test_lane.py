@@ -1,15 +1,19 @@
 """The lanes: drawing, keeping, lending, settling."""
 
 import asyncio
+from pathlib import Path
 
 import anyio
 import pytest
 
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.frame import Frame, Holding, Identity
+from edge_agent.model.ports import OpenFile
 from edge_agent.model.verdict import Settlement
 from edge_agent.spool.options import MIB
+from edge_agent.wire.frame import MAGIC
 from tests.sim import loop
+from tests.sim.disk import MemoryDisk
 from tests.spool.site import FOLDER, TELEMETRY, Site, fill, held, losses, sealed
 
 STORED = Settlement("stored")
@@ -344,5 +348,36 @@ def test_old_lives_come_before_new_ones() -> None:
             assert await held(spool.lane("telemetry")) == frames
         assert [path.name[:8] for path in site.segments()] == [f"{number:08d}" for number in range(1, 13)]
         assert site.segments()[0].parent == TELEMETRY
+
+    loop.run(scene())
+
+
+class Shared(MemoryDisk):
+    """A disk on which a file is another one from the next lock on."""
+
+    late: tuple[Path, bytes] | None = None
+
+    def lock(self, path: Path) -> OpenFile | None:
+        late, self.late = self.late, None
+        if late is not None:
+            self.plant(*late)
+        return super().lock(path)
+
+
+def test_what_another_process_wrote_before_it_let_go_of_the_lock_is_there() -> None:
+    async def scene() -> None:
+        disk = Shared()
+        site = Site(disk=disk)
+        async with site.opened() as (spool, _lamps):
+            frames = await fill(spool.lane("reports"), 2)
+        (path,) = site.segments("reports")
+        whole = disk.content(path)
+        short = whole[: whole.rindex(MAGIC)]
+        disk.plant(path, short)
+        disk.late = path, whole
+        async with site.opened() as (spool, _lamps):
+            assert await held(spool.lane("reports")) == frames
+        async with site.opened() as (spool, _lamps):
+            assert await held(spool.lane("reports")) == frames
 
     loop.run(scene())

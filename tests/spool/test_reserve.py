@@ -5,14 +5,17 @@ import errno
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from edge_agent.model.frame import Frame, Identity, Loss
+from edge_agent.model.frame import Frame, FrameKind, Identity, Loss
 from edge_agent.model.ranges import difference, union
 from edge_agent.model.verdict import Settlement
 from edge_agent.spool.options import ReportsQuota
 from edge_agent.spool.reserve import Reserve
+from edge_agent.wire import record
+from edge_agent.wire.frame import encode
 from tests.sim import loop
 from tests.sim.disk import MemoryDisk, PowerCut
 from tests.spool.site import FOLDER, Site, fill, held, losses, razed, sealed, tight
@@ -217,5 +220,25 @@ def test_losses_in_a_reports_segment_that_somebody_removed_are_told_again() -> N
             after = await losses(spool)
             assert {key: ranges for key, ranges in after.items() if key[0] == "telemetry"} == before
             assert {key[2] for key in after if key[0] == "reports"} == {"damaged"}
+
+    loop.run(scene())
+
+
+@pytest.mark.parametrize(
+    "wound", [{"ranges": [[0, 1e30]]}, {"ranges": [["0", "9" * 40]]}, {"epoch": "-4d"}, {"epoch": "f" * 40}]
+)
+def test_numbers_that_no_frame_can_have_are_passed_over(wound: dict[str, Any]) -> None:
+    async def scene() -> None:
+        site = Site()
+        async with site.opened():
+            pass
+        said = [
+            {"at": 0, "type": "loss", "lane": "telemetry", "epoch": "4d", "ranges": [[0, 3]], "reason": "quota", **more}
+            for more in ({}, wound)
+        ]
+        slot = encode(Frame(FrameKind.REPORTS, Identity(0, 0), 0, record.pack("boot.0", None, {}, said)))
+        site.disk.plant(PATH, slot + bytes(2**16 - len(slot)))
+        async with site.opened() as (spool, _lamps):
+            assert await losses(spool) == {("telemetry", 0x4D, "quota"): ((0, 3),)}
 
     loop.run(scene())

@@ -1,18 +1,22 @@
 """Thinned segments on disk: found by their names, whole or not there, damaged, put back from outside."""
 
 import errno
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from edge_agent.model.frame import Frame, FrameKind, Identity
+from edge_agent.model.ranges import union
 from edge_agent.model.verdict import Settlement
 from edge_agent.spool.inspect import frames_of, listing, verify
 from edge_agent.spool.segment import parse_name
-from edge_agent.spool.thins import thins_of
+from edge_agent.spool.thins import MOST_BODY, thins_of
+from edge_agent.wire.batch import unzip
+from edge_agent.wire.coarse import Coarsener, stand_in_epoch
 from tests.sim import loop
 from tests.sim.disk import PowerCut
-from tests.spool.batches import QUOTA, Machine, claimed, feed, stood_for, thinned_once
+from tests.spool.batches import QUOTA, Machine, claimed, feed, numbers_of, stood_for, thinned_once
 from tests.spool.site import FOLDER, TELEMETRY, Site, held, losses, tight
 from tests.spool.test_scan import flipped
 
@@ -172,3 +176,51 @@ def test_a_frame_that_comes_again_after_its_segment_was_thinned_is_not_beaten_by
 def test_a_payload_that_does_not_say_what_it_stands_for_says_nothing() -> None:
     for payload in (b"", b"junk", Machine().batch(0)):
         assert thins_of(Frame(FrameKind.THINNED, Identity(1, 0), 0, payload)) is None
+
+
+async def batches(count: int) -> list[Frame]:
+    """Full frames of another spool, one epoch."""
+    async with Site().opened() as (spool, _lamps):
+        return await feed(spool.lane("telemetry"), Machine(), count)
+
+
+def stand_in(frames: Sequence[Frame]) -> Frame:
+    """What stands for these."""
+    epoch, first = frames[0].identity
+    coarsener = Coarsener(epoch, 10_000)
+    for frame in frames:
+        coarsener.add(((frame.identity.seq, frame.identity.seq + 1),), unzip(frame.payload, MOST_BODY))
+    (made,) = coarsener.pack()
+    return Frame(FrameKind.THINNED, Identity(stand_in_epoch(epoch, 10_000), first), 0, made.payload)
+
+
+def test_a_thinned_frame_is_kept_though_the_name_of_a_file_that_nobody_read_tells_of_its_numbers() -> None:
+    async def scene() -> None:
+        frames, site = await batches(30), Site()
+        for frame in (frames[0], frames[20]):
+            async with site.opened() as (spool, _lamps):
+                assert await spool.lane("telemetry").adopt(frame)
+        letter = stand_in(frames[10:20])
+        async with site.opened() as (spool, _lamps):
+            lane = spool.lane("telemetry")
+            assert stood_for([letter]) <= claimed(lane), "all up to the next file, while the first was not read"
+            assert await lane.adopt(letter)
+            assert stood_for(await held(lane)) == stood_for([frames[0], letter, frames[20]])
+
+    loop.run(scene())
+
+
+def test_a_full_segment_is_not_beaten_by_a_thinned_one_that_came_from_outside_just_before() -> None:
+    async def scene() -> None:
+        frames, site = await batches(12), Site()
+        async with site.opened() as (spool, _lamps):
+            for frame in frames[:3]:
+                assert await spool.lane("telemetry").adopt(frame)
+        async with site.opened() as (spool, _lamps):
+            for frame in (stand_in(frames[:6]), *frames):
+                assert await spool.lane("telemetry").adopt(frame)
+        async with site.opened() as (spool, _lamps):
+            lent = [numbers_of(frame) for frame in await held(spool.lane("telemetry"))]
+            assert union(*(ranges for _epoch, ranges in lent)) == ((0, 12),)
+
+    loop.run(scene())
