@@ -36,7 +36,8 @@ def restore(settings: Settings, file: Path, *, replace: bool, as_json: bool) -> 
     if aside:
         print(f"the hub that was there is kept as {aside}")
     print(
-        "what devices delivered after the backup, and no longer hold, is named lost by the audit; a device whose key\n"
+        "what devices delivered after the backup, and no longer hold, is named lost by the audit, but for those that\n"
+        "began anew since: of what they numbered before that no sum tells; a device whose key\n"
         "was changed since needs a new one (`edge-agent hub device ID`); people log in again"
     )
 

@@ -7,31 +7,12 @@ import argparse
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
-from importlib import import_module
 from multiprocessing import get_context
 
 from tests.proofs.ledger import Ledger, ledger_of_this_tree
-from tests.proofs.row import Findings, Row
+from tests.proofs.row import Row
+from tests.proofs.rows import NAMES, prove, row_named
 from tests.proofs.table import document, line_of, written
-
-NAMES = (
-    "states",
-    "bugs",
-    "calls",
-    "kills",
-    "hubkills",
-    "damage",
-    "fulldisk",
-    "powercut",
-    "schedules",
-    "netns",
-    "week",
-    "fleet",
-    "flash",
-    "backlog",
-)
-"""Every row, in the order of the table; each is a module here."""
 
 
 def main() -> int:
@@ -53,13 +34,6 @@ def main() -> int:
     return 0 if all(line.state in {"met", "skipped"} for line in lines) else 1
 
 
-def row_named(name: str) -> Row:
-    """The row of a module here."""
-    row = import_module(f"tests.proofs.{name}").ROW
-    assert isinstance(row, Row)
-    return row
-
-
 def _try(row: Row, ledger: Ledger) -> None:
     """Run the parts of a row that were not run yet, and say how far it is."""
     known = ledger.found(row.name)
@@ -68,17 +42,13 @@ def _try(row: Row, ledger: Ledger) -> None:
         return
     began, done = time.monotonic(), 0
     with ProcessPoolExecutor(row.side_by_side, mp_context=get_context("spawn")) as pool:
-        running = {pool.submit(partial(_prove, row.name), part): part for part in left}
+        running = {pool.submit(prove, row.name, part): part for part in left}
         for future in as_completed(running):
             found, done = future.result(), done + 1
             ledger.keep(row.name, running[future], found)
             _say(f"{row.name}: part {running[future]}, {done} of {len(left)}, {time.monotonic() - began:.0f} s")
             for violation in found.violations:
                 _say(f"    {violation}")
-
-
-def _prove(name: str, part: int) -> Findings:
-    return row_named(name).prove(part)
 
 
 def _say(text: str) -> None:

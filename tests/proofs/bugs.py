@@ -16,7 +16,7 @@ from edge_agent.spool.rack import Rack
 from edge_agent.spool.segment import Segment
 from edge_agent.spool.thinner import Thinner
 from edge_agent.spool.writer import Writer
-from edge_agent.uplink import open_batch, sealer
+from edge_agent.uplink import heir, open_batch
 from edge_agent.uplink.open_batch import OpenBatch
 from edge_agent.uplink.sealer import Sealer
 from tests.proofs import tampering
@@ -128,7 +128,7 @@ BUGS: Sequence[Bug] = (
     Bug(
         "what was left open gets a new number",
         (OPENINGS,),
-        exchanges=[(sealer, "read", tampering.read_as_new(open_batch.read))],
+        exchanges=[(heir, "read", tampering.read_as_new(open_batch.read))],
     ),
     Bug(
         "the seal is not in the open batch's file",

@@ -55,4 +55,5 @@ ROW = Row(
     prove=prove,
     tell=tell,
     unmet=fewer_than(_LEAST),
+    side_by_side=2,
 )

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs.__main__ import NAMES, row_named
 from tests.proofs.ledger import ROOT, Ledger, modules
 from tests.proofs.row import Findings, Row
+from tests.proofs.rows import NAMES, row_named
 from tests.proofs.table import line_of, written
 
 

@@ -1,0 +1,35 @@
+"""The rows by name, and one part of one of them: what a process of its own is asked for."""
+
+from importlib import import_module
+
+from tests.proofs.row import Findings, Row
+
+NAMES = (
+    "states",
+    "bugs",
+    "calls",
+    "kills",
+    "hubkills",
+    "damage",
+    "fulldisk",
+    "powercut",
+    "schedules",
+    "netns",
+    "week",
+    "fleet",
+    "flash",
+    "backlog",
+)
+"""Every row, in the order of the table; each is a module here."""
+
+
+def row_named(name: str) -> Row:
+    """The row of a module here."""
+    row = import_module(f"tests.proofs.{name}").ROW
+    assert isinstance(row, Row)
+    return row
+
+
+def prove(name: str, part: int) -> Findings:
+    """Try one part of a row."""
+    return row_named(name).prove(part)
