@@ -15,7 +15,8 @@ life of the same hub (`begin_anew`):
 
 What devices were told to be stored after the backup is gone at both ends: their inventories no longer hold it, so the
 audit names it lost, in every epoch that a device still numbers. Of one that ended meanwhile neither end knows how far
-it went: what it numbered after the backup is in no sum. Does not handle: keys that devices changed after the backup (`hub device` gives them new ones).
+it went: what it numbered after the backup is in no sum. Does not handle: keys that devices changed after the backup
+(`hub device` gives them new ones).
 """
 
 import os

@@ -227,7 +227,7 @@ class Lane:
         return self._rack.stock.unreadable()
 
     async def thin(self, widest: int) -> int:
-        """Thin the next segment to `widest` ms at most; the bytes that came free, 0 if none can be. OSError of the disk."""
+        """Thin the next segment to `widest` ms at most; the bytes freed, 0 if none can be. OSError of the disk."""
         return await self._by_hand(self._rack.thin, self._rack.stock.segments, widest)
 
     @property

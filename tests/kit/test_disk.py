@@ -89,6 +89,12 @@ def test_space_is_told(disk: Disk, tmp_path: Path) -> None:
     assert space.inodes > 0
 
 
+def test_a_link_is_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "lock").symlink_to("/nowhere/at/all")
+    with pytest.raises(OSError, match=rf"\[Errno {errno.ELOOP}\]"):
+        SystemDisk().lock(tmp_path / "lock")
+
+
 def test_a_lock_is_held_by_one(disk: Disk, tmp_path: Path) -> None:
     held = disk.lock(tmp_path / "lock")
     assert held is not None
