@@ -10,10 +10,12 @@ of the range: gauges to their mean, counters to their last value, both with the 
 not read is no point.
 
 What was thinned on the device comes back as it is: a window of a gauge is a point in its middle, with what its `count`
-readings had as mean, least and greatest, and a counter's readings that were kept are points as all others. Where the
-full frames came as well, the full readings are told: left out are windows that lie wholly within a run of stored frames
-with numbers one after another, and counters' readings within it. A window at the edge of a run is told beside the
-readings that it shares with it.
+readings had as mean, least and greatest, and a counter's readings that were kept are points as all others. Where finer
+frames came as well, which happens when an answer was lost, each reading is told once, by the finest that has it: full
+frames before windows, and short windows before long ones. A window of which some readings are told so is told with the
+`count` and the mean of the others, while `min` and `max` still are those of all; one of which all are told is left out.
+What is finer counts on both sides of the range too, so a window is the same in every answer. What retention took is
+told by the windows that stand for it. `hub.layers` has the rule, and what it does not handle.
 
 Frames that overlap the range are decoded oldest first, and only the rows that were asked for. Work is bounded by
 frames, points and time: where a bound is met the answer says `complete: false`, and `reached` is up to where it holds.
@@ -21,10 +23,10 @@ Reads are many small ones on snapshots of their own, so that neither writers nor
 """
 
 import sqlite3
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Annotated, Any, Literal, NamedTuple
 
 import orjson
@@ -33,6 +35,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_agent.hub import timeline
 from edge_agent.hub.exchange import Ask, Reply
 from edge_agent.hub.forms import read_query
+from edge_agent.hub.layers import Key, Layers, Source
 from edge_agent.hub.parcels import MOST_UNPACKED
 from edge_agent.hub.store import Store
 from edge_agent.hub.store.frames import find_sender
@@ -42,10 +45,8 @@ from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import FrameKind
 from edge_agent.model.ports import Worker
 from edge_agent.model.quantity import Interval
-from edge_agent.model.ranges import Ranges, union
-from edge_agent.model.reading import Series
 from edge_agent.wire.batch import read_document, unzip
-from edge_agent.wire.thins import MOST_WINDOW, read_thins
+from edge_agent.wire.thins import MOST_WINDOW, Thins, read_thins
 from edge_agent.wire.track import Track, outline, realise
 
 _TIMES = 2**53
@@ -53,13 +54,20 @@ _MOST_WIDTH = 10_000
 _AT_ONCE = 32
 _ATTRIBUTE = "attr."
 _LISTS = ("cells", "least", "greatest", "counts")
+_REACH = MOST_WINDOW // 2
+"""How far a window whose middle lies within a range may reach out of it, in ms."""
 
-Key = tuple[str, Series]
+_OVERLAPPING = """
+SELECT first, last, id, 0, 0 FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ? AND last >= ?
+ORDER BY first LIMIT ?
+"""
+_NAMED = _OVERLAPPING.replace("0, 0", "epoch, seq")
+"""The same with identities, which the index does not have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The most work of one question: frames looked at, points answered, and time."""
+    """The most work of one question: frames looked at, points answered or held back, and time."""
 
     most_frames: int = 50_000
     most_points: int = 200_000
@@ -106,70 +114,75 @@ class Curves(BaseModel):
 
 
 class Span(NamedTuple):
-    """A frame that may hold what is asked for: its row, the axis it lies on, and about when it starts (Unix ms).
+    """A frame that may hold what is asked for: when it is read among the others (Unix ms), its row, and its axis.
 
-    `full` is where the axis is stored in full, as ranges of axis ms, if the frame is a thinned one.
+    `begins` is the same in axis ms: its start or, of a thinned frame, so much before it that this is read before every
+    full frame that it may overlap. `ahead` is where on the axis all begins that is read later. `number`, epoch and seq,
+    is of a full frame that may have been thinned as well, and `beyond` is how many ms outside the range that lies.
     """
 
     starts: int
     row: int
     line: Timeline
-    full: Ranges
+    axis: int
+    begins: int
+    number: tuple[int, int] | None = None
+    beyond: int = 0
+    ahead: float = inf
 
 
 def spans(connection: sqlite3.Connection, question: Question, most: int) -> list[Span]:
     """The frames of a device that may overlap a range, oldest first, at most so many and one more."""
     sender = find_sender(connection, question.device)
     found: list[Span] = []
+    layered = False
     for axis, longest, ceiling in connection.execute(
         "SELECT id, longest, ceiling FROM axis WHERE sender = ?", (sender,)
     ).fetchall():
         line = timeline.load(connection, axis, ceiling)
         least, greatest = line.offsets
         start, stop = question.start - greatest, question.stop - least
-        rows = _rows(connection, axis, FrameKind.TELEMETRY, (start, stop, longest), most + 1)
-        found.extend(Span(line.stamp(first).ts, row, line, ()) for first, _, row in rows)
+        rows = partial(_rows, connection, axis, longest, most + 1)
         # A window may reach into the range from before it.
-        thinned = _rows(connection, axis, FrameKind.THINNED, (start - MOST_WINDOW, stop, longest), most + 1)
-        if thinned:
-            ends = min(first for first, *_ in thinned), max(last for _, last, _ in thinned) + MOST_WINDOW
-            full = _full(connection, axis, (*ends, longest), most)
-            found.extend(Span(line.stamp(first).ts, row, line, full) for first, _, row in thinned)
-    return sorted(found, key=lambda span: (span.starts, span.row))[: most + 1]
+        thinned = rows(_OVERLAPPING, FrameKind.THINNED, start - MOST_WINDOW, stop + _REACH)
+        if not thinned:
+            full = rows(_OVERLAPPING, FrameKind.TELEMETRY, start, stop)
+            found.extend(Span(line.stamp(first).ts, row, line, axis, first) for first, _, row, *_ in full)
+            continue
+        layered = True
+        full = rows(_NAMED, FrameKind.TELEMETRY, start - _REACH, stop + _REACH)
+        for first, last, row, epoch, seq in full:
+            beyond = max(0, start - last, first - stop + 1)
+            found.append(Span(line.stamp(first).ts, row, line, axis, first, (epoch, seq), beyond))
+        early = 1 + max((last - first for first, last, *_ in full), default=0)
+        # With the least offset none of them comes before it, wherever on the axis the offset changes.
+        found.extend(Span(first - early + least, row, line, axis, first - early) for first, _, row, *_ in thinned)
+    found.sort(key=lambda span: (span.starts, span.row))
+    return _ahead(found)[: most + 1] if layered else found[: most + 1]
 
 
 def _rows(
-    connection: sqlite3.Connection, axis: int, kind: FrameKind, reach: tuple[int, int, int], most: int
-) -> list[tuple[int, int, int]]:
-    """First and last axis ms and row of frames that overlap `start` up to `stop`; none is longer than the third."""
-    start, stop, longest = reach
-    return connection.execute(
-        "SELECT first, last, id FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ? AND last >= ?"
-        " ORDER BY first LIMIT ?",
-        (axis, int(kind), start - longest, stop, start, most),
-    ).fetchall()
+    connection: sqlite3.Connection,
+    axis: int,
+    longest: int,
+    most: int,
+    statement: str,
+    kind: FrameKind,
+    start: int,
+    stop: int,
+) -> list[tuple[int, int, int, int, int]]:
+    """First and last axis ms, row, epoch and seq of frames that overlap a part of an axis; none is over `longest`."""
+    return connection.execute(statement, (axis, int(kind), start - longest, stop, start, most)).fetchall()
 
 
-def _full(connection: sqlite3.Connection, axis: int, reach: tuple[int, int, int], most: int) -> Ranges:
-    """Where an axis is stored in full: from the first to the last reading of frames whose numbers follow each other.
-
-    What retention took is stored no more: then the thinned frame is all that is left to tell.
-    """
-    start, stop, longest = reach
-    rows = connection.execute(
-        "SELECT epoch, seq, first, last FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ?"
-        " AND last >= ? AND digest IS NULL LIMIT ?",
-        (axis, int(FrameKind.TELEMETRY), start - longest, stop, start, most),
-    )
-    runs: list[tuple[int, int]] = []
-    reached: tuple[int, int] | None = None
-    for epoch, seq, first, last in sorted(rows):
-        if reached == (epoch, seq) and runs:
-            runs[-1] = (runs[-1][0], max(runs[-1][1], last + 1))
-        else:
-            runs.append((first, last + 1))
-        reached = (epoch, seq + 1)
-    return union(runs)
+def _ahead(found: Sequence[Span]) -> list[Span]:
+    """Spans in order, each with where all begins that is read after it."""
+    ahead: dict[int, float] = {}
+    placed: list[Span] = []
+    for span in reversed(found):
+        placed.append(span._replace(ahead=ahead.get(span.axis, inf)))
+        ahead[span.axis] = min(span.begins, ahead.get(span.axis, inf))
+    return placed[::-1]
 
 
 def payloads(connection: sqlite3.Connection, rows: Sequence[int]) -> list[bytes | None]:
@@ -178,8 +191,8 @@ def payloads(connection: sqlite3.Connection, rows: Sequence[int]) -> list[bytes 
     return [None if row is None else row[0] for row in found]
 
 
-def tracks(payload: bytes, name: str, attributes: Mapping[str, str]) -> Iterator[tuple[Track, int | None]]:
-    """The tracks of a stored batch, cut down to the series that were asked for; with the window of a thinned one."""
+def tracks(payload: bytes, name: str, attributes: Mapping[str, str]) -> Iterator[tuple[Track, Thins | None]]:
+    """The tracks of a stored batch, cut down to the series that were asked for; with what a thinned one stands for."""
     document = read_document(unzip(payload, MOST_UNPACKED))
     thins = read_thins(document.get("thins"))
     window = None if thins is None else thins.window
@@ -198,7 +211,7 @@ def tracks(payload: bytes, name: str, attributes: Mapping[str, str]) -> Iterator
             first += len(sets)
         if families:
             own = {member: whole[member] for member in ("collector", "t0", "dt")} | {"families": families} | lists
-            yield realise(own, outline(own, "track", window)), window
+            yield realise(own, outline(own, "track", window)), thins
 
 
 class _Answer:
@@ -207,20 +220,33 @@ class _Answer:
     def __init__(self, question: Question, attributes: Mapping[str, str]) -> None:
         self._question, self._attributes = question, attributes
         self.series: dict[Key, Thinned] = {}
+        self._layers = Layers()
 
     @property
     def points(self) -> int:
-        """How many points there are so far."""
-        return sum(len(thinned) for thinned in self.series.values())
+        """How many points there are so far, with those that are not settled."""
+        return sum(len(thinned) for thinned in self.series.values()) + len(self._layers)
+
+    @property
+    def settled(self) -> float:
+        """Up to which Unix ms no point is held back."""
+        return self._layers.earliest
 
     def take(self, batches: Sequence[tuple[bytes | None, Span]]) -> None:
-        """Take the readings of these frames that lie in the range."""
+        """Take the readings of these frames that lie in the range, and settle what they leave behind."""
+        asked, layers = self._question, self._layers
         for payload, span in batches:
-            for track, window in tracks(payload, self._question.name, self._attributes) if payload else ():
-                if window is None:
-                    self._take_track(track, [span.line.stamp(at) for at in track.instants])
+            source: Source | None = None
+            # Outside the range only what a window that stands in it may reach matters.
+            wanted = payload is not None and 2 * span.beyond <= layers.longest
+            for track, thins in tracks(payload, asked.name, self._attributes) if payload and wanted else ():
+                if thins is None:
+                    self._take_track(track, span)
                 else:
-                    self._take_track(track, _places(track, window, span))
+                    source = source or layers.source(thins)
+                    self._hold_track(track, span, source)
+            for key, raw in layers.settle(span.axis, span.ahead):
+                self._add(key, raw)
 
     def document(self) -> list[dict[str, Any]]:
         """The series as JSON objects, sorted."""
@@ -230,19 +256,50 @@ class _Answer:
             written.append({"collector": collector, **members, "points": thinned.points()})
         return written
 
-    def _take_track(self, track: Track, stamps: Sequence[Stamp | None]) -> None:
-        """Take the points of a track that stand within the range; without a stamp they are left out."""
+    def _take_track(self, track: Track, span: Span) -> None:
+        """Take the readings of a full track that stand within the range."""
         asked = self._question
-        rows = [(place, stamp) for place, stamp in enumerate(stamps) if stamp and asked.start <= stamp.ts < asked.stop]
-        for number, (series, column) in enumerate(zip(track.series, track.columns, strict=True)):
+        stamps = [span.line.stamp(at) for at in track.instants]
+        rows = [(place, stamp) for place, stamp in enumerate(stamps) if asked.start <= stamp.ts < asked.stop]
+        for series, column in zip(track.series, track.columns, strict=True):
             key = (track.collector, series)
-            thinned = self.series.get(key) or Thinned(asked.start, asked.stop, asked.width, series.kind)
+            thinned = self._series(key)
             for place, stamp in rows:
                 value = column[place]
                 if value is not None:
-                    thinned.add(_raw(track, number, place, stamp, value))
+                    thinned.add(Raw(stamp, value, value, value, 1))
             if len(thinned):
                 self.series[key] = thinned
+            if span.number is not None:
+                self._layers.tell((span.axis, key), span.number, track.instants, column)
+
+    def _hold_track(self, track: Track, span: Span, source: Source) -> None:
+        """Hold the points of a thinned track that stand within the range, or about it."""
+        asked, length = self._question, 1 if track.counts is None else source.thins.window
+        stamps = [span.line.stamp(at + length // 2) for at in track.instants]
+        rows = [
+            (place, stamp)
+            for place, stamp in enumerate(stamps)
+            if asked.start - _REACH <= stamp.ts < asked.stop + _REACH
+        ]
+        for number, (series, column) in enumerate(zip(track.series, track.columns, strict=True)):
+            key = (track.collector, series)
+            for place, stamp in rows:
+                value = column[place]
+                if value is None:
+                    continue
+                raw, within = _raw(track, number, place, stamp, value), asked.start <= stamp.ts < asked.stop
+                window = (track.instants[place], length)
+                if not self._layers.hold((span.axis, key), source, window, raw, asked=within) and within:
+                    self._add(key, raw)
+
+    def _series(self, key: Key) -> Thinned:
+        asked = self._question
+        return self.series.get(key) or Thinned(asked.start, asked.stop, asked.width, key[1].kind)
+
+    def _add(self, key: Key, raw: Raw) -> None:
+        self.series[key] = thinned = self._series(key)
+        thinned.add(raw)
 
 
 def _raw(track: Track, number: int, place: int, stamp: Stamp, value: float) -> Raw:
@@ -254,18 +311,6 @@ def _raw(track: Track, number: int, place: int, stamp: Stamp, value: float) -> R
     assert greatest is not None
     assert count is not None
     return Raw(stamp, value, least, greatest, int(count))
-
-
-def _places(track: Track, window: int, span: Span) -> list[Stamp | None]:
-    """Where the points of a thinned track stand; None for one that is stored in full."""
-    length = 1 if track.counts is None else window
-    return [None if _covers(span.full, at, at + length) else span.line.stamp(at + length // 2) for at in track.instants]
-
-
-def _covers(ranges: Ranges, first: int, after: int) -> bool:
-    """Whether one of these ranges holds all from `first` up to `after`."""
-    found = bisect_right(ranges, first, key=lambda pair: pair[0]) - 1
-    return found >= 0 and after <= ranges[found][1]
 
 
 class History:
@@ -289,6 +334,7 @@ class History:
             if late or answer.points > options.most_points:
                 break
         complete = done == len(found)
+        reached = question.stop if complete else min(found[done].starts, answer.settled, question.stop)
         document = {
             "device": question.device,
             "name": question.name,
@@ -296,7 +342,7 @@ class History:
             "to": question.stop,
             "width": question.width,
             "complete": complete,
-            "reached": question.stop if complete else max(question.start, min(found[done].starts, question.stop)),
+            "reached": max(question.start, reached),
             "columns": COLUMNS,
             "series": await self._decoder.run(answer.document),
         }

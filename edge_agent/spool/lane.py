@@ -293,7 +293,7 @@ class Lane:
             return await self._adopt_thinned(frame, said)
         if await self._work(self._rack.wrote, frame.identity):
             return True
-        self._remember(frame)
+        self._remember(await self._work(self._rack.wholest, frame))
         await self._save()
         durable = self._is_durable(frame)
         if durable:

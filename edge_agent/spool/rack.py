@@ -189,6 +189,13 @@ class Rack:
         kin = self.stock.kin(identity.epoch)
         return any(self._ours(segment) and holds(segment.held or (), identity.seq) for segment in kin)
 
+    def wholest(self, frame: Frame) -> Frame:
+        """This frame as an earlier life stored it, if one did: an open batch's file on a disk may come back torn."""
+        for segment in self.stock.kin(frame.identity.epoch):
+            if segment.held is None and segment.name.first <= frame.identity.seq:
+                self.lender.look(segment)
+        return self.fetch(frame.identity) or frame
+
     def supersede(self, identity: Identity) -> None:
         """This life wrote the frame: what an earlier life has of it, perhaps never synced, is not lent beside it."""
         for segment in self.stock.kin(identity.epoch):

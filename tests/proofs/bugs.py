@@ -131,9 +131,9 @@ BUGS: Sequence[Bug] = (
         exchanges=[(heir, "read", tampering.read_as_new(open_batch.read))],
     ),
     Bug(
-        "the seal is not in the open batch's file",
+        "a tick is in the open batch's file one tick late",
         (OPENINGS,),
-        exchanges=[(OpenBatch, "seal", tampering.seal_unwritten)],
+        exchanges=[(OpenBatch, "_write", tampering.write_late(OpenBatch._write))],
     ),
 )
 

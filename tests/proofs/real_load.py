@@ -103,10 +103,10 @@ class Source:
         return Identity(self._epoch, len(self.sealed))
 
     async def append(self, frame: Frame) -> bool:
-        raise NotImplementedError(frame)
+        raise AssertionError(f"nobody gives this buffer a frame: {frame.identity}")
 
     async def adopt(self, frame: Frame) -> bool:
-        raise NotImplementedError(frame)
+        raise AssertionError(f"nobody gives this buffer a frame: {frame.identity}")
 
     async def newest(self) -> Frame | None:
         return next(reversed(self._held.values()), None)

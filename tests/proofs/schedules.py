@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tests.proofs.row import Findings, Row, fewer_than, total, tried
-from tests.sim.schedule import DRAWN, Outcome, play
+from tests.sim.schedule import KINDS, Outcome, play
 
 _PARTS = 50
 _SEEDS = 216
@@ -37,7 +37,7 @@ def found_in(outcomes: Sequence[Outcome]) -> Findings:
 
 def tell(parts: Sequence[Findings]) -> str:
     """Runs by kind, and what became of what was sealed in them."""
-    kinds = ", ".join(f"{kind} {total(parts, f'runs {kind}'):,.0f}" for kind in DRAWN)
+    kinds = ", ".join(f"{kind} {total(parts, f'runs {kind}'):,.0f}" for kind in KINDS)
     hours = total(parts, "seconds") / 3600
     fates = ("stored", "thinned", "lost", "excused")
     stored, thinned, lost, excused = (f"{total(parts, fate):,.0f}" for fate in fates)

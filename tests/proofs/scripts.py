@@ -115,8 +115,7 @@ async def evicts_and_tells(life: Life) -> None:
 
 
 async def evicts_again(life: Life) -> None:
-    for _ in range(2):
-        await life.seal(600)
+    await life.seal(600)
     await life.settle((await life.lent())[:1])
 
 

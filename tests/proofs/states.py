@@ -46,8 +46,8 @@ def explored(cases: Iterable[Case], most: int, enough: int = 0) -> Findings:
 
 
 def short() -> Findings:
-    """The written cases, with few images a stop, and a drawn one that leaves much unsynced."""
-    return _with_openings(explored((*CASES, drawn(2)), _FEW), step=3)
+    """The written cases, with few images a stop, and drawn ones that leave much unsynced."""
+    return _with_openings(explored((*CASES, *map(drawn, (2, 12, 36))), _FEW), step=3)
 
 
 def _with_openings(found: Findings, step: int) -> Findings:

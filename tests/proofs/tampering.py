@@ -12,6 +12,7 @@ from anyio import CancelScope
 
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Frame, Identity
+from edge_agent.model.ports import OpenFile
 from edge_agent.model.ranges import difference, ranges_of, total
 from edge_agent.spool.lane import Lane
 from edge_agent.spool.rack import Rack
@@ -19,7 +20,7 @@ from edge_agent.spool.scan import Scan
 from edge_agent.spool.segment import Name, Segment
 from edge_agent.spool.thinner import Thinner
 from edge_agent.spool.writer import Writer
-from edge_agent.uplink.open_batch import OpenBatch, Opened, Seal
+from edge_agent.uplink.open_batch import OpenBatch, Opened
 from edge_agent.uplink.sealer import Sealer
 from edge_agent.wire.frame import HEADER_SIZE, decode, decode_header
 from tests.sim.disk import MemoryDisk
@@ -240,6 +241,13 @@ def read_as_new(read: Callable[[bytes], Opened]) -> Callable[[bytes], Opened]:
     return another
 
 
-def seal_unwritten(_file: OpenBatch, seal: Seal) -> Seal:
-    """What the payload says besides its ticks is not in the file."""
-    return seal
+def write_late(write: Callable[[OpenBatch, OpenFile, bytes], None]) -> Callable[[OpenBatch, OpenFile, bytes], None]:
+    """A tick is in the open batch's file once the next one comes."""
+    waiting: dict[OpenBatch, bytes] = {}
+
+    def written(batch: OpenBatch, file: OpenFile, data: bytes) -> None:
+        before, waiting[batch] = waiting.get(batch, b""), data
+        if before:
+            write(batch, file, before)
+
+    return written

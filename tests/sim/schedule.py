@@ -41,8 +41,6 @@ Kind = Literal[
     "network", "crashes", "both", "storms", "portal", "wrong hub", "hub restored", "snapshot", "clone", "no tmpfs"
 ]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-DRAWN = KINDS[:-1]
-"""The kinds that seeds draw. Without tmpfs a power cut may bring back, torn, what is promised for tmpfs only."""
 
 _LEAST_STRIKES, _MOST_STRIKES = 5, 10
 _MEAN_PAUSE, _MOST_PAUSE, _LOOK = 5.0, 15.0, 4.0
@@ -77,7 +75,7 @@ class Outcome:
 
 def kind_of(seed: int) -> Kind:
     """The kind that a seed draws."""
-    return Random(f"kind {seed}").choice(DRAWN)
+    return Random(f"kind {seed}").choice(KINDS)
 
 
 def play(seed: int, kind: Kind | None = None) -> Outcome:

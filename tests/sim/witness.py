@@ -17,6 +17,7 @@ from pathlib import Path
 import orjson
 
 from edge_agent.hub.exchange import Reply
+from edge_agent.hub.store.likeness import is_part_of
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Frame, FrameKind, Identity
 from edge_agent.model.http import Request
@@ -25,17 +26,27 @@ from edge_agent.wire.frame import MAGIC, decode
 from tests.sim.line import Passage
 
 _CRC = 9
+_MOST_BODY = 16 * 2**20
 _OPEN, _SEGMENT = ".open", ".seg"
 
 
 @dataclass(slots=True)
 class Sealed:
-    """A sealed frame: the how many-th, when (virtual seconds), its lane, and its payloads (one, if all is well)."""
+    """A sealed frame: the how many-th, when (virtual seconds), its lane, and its payloads.
+
+    One payload, if all is well; torn copies of it do not count.
+    """
 
     order: int
     at: float
     lane: str
     payloads: set[bytes] = field(default_factory=set)
+
+    def take(self, payload: bytes) -> None:
+        """Note what was sealed under the number, unless what was noted before has all of it."""
+        if not any(is_part_of(payload, known, _MOST_BODY) for known in self.payloads):
+            parts = {known for known in self.payloads if is_part_of(known, payload, _MOST_BODY)}
+            self.payloads = (self.payloads - parts) | {payload}
 
 
 Note = Callable[[str, str], None]
@@ -74,7 +85,7 @@ class Witness:
         known = self.sealed.get(frame.identity)
         if known is None:
             known = self.sealed[frame.identity] = Sealed(len(self.sealed), self.time(), lane)
-        known.payloads.add(frame.payload)
+        known.take(frame.payload)
         self.open.add(frame.identity)
 
     def write_down(self, identity: Identity, at: int) -> None:
