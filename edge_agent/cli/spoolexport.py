@@ -8,6 +8,7 @@
 A frame that is settled while the export runs may be in it; a hub that gets it again calls it a duplicate.
 """
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -58,8 +59,15 @@ def export(
         with ExitStack() as stack:
             out = sys.stdout.buffer if str(to) == "-" else stack.enter_context(_made(to))
             count = sum(out.write(_written(lane, frame, form)) > 0 for lane, frame in found)
+            out.flush()
     except EdgeError as error:
         raise typer.Exit(tell(error)) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has enough; the exit flushes again
+        return
+    except OSError as error:
+        hint = "what is in the file so far is good; remove it and export again"
+        raise typer.Exit(tell(DeviceError(f"{to}: {error.strerror}", hint=hint))) from None
     print(f"{count} frames", file=sys.stderr)
 
 

@@ -19,6 +19,8 @@ told by the windows that stand for it. `hub.layers` has the rule, and what it do
 
 Frames that overlap the range are decoded oldest first, and only the rows that were asked for. Work is bounded by
 frames, points and time: where a bound is met the answer says `complete: false`, and `reached` is up to where it holds.
+Where there are thinned frames, those within half an hour about the range are looked at too, and decoded as far as a
+window reaches out of it; windows that are held back meanwhile count as points, and `reached` is before them.
 Reads are many small ones on snapshots of their own, so that neither writers nor other readers wait for a long question.
 """
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -107,6 +109,17 @@ def test_an_export_never_writes_over_a_file(config: Path, tmp_path: Path) -> Non
     assert code == 1
     assert "is there already" in said
     assert out.read_bytes() == b"something else"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_disk_that_has_no_room_for_an_export_is_named(config: Path) -> None:
+    sealed(config, 1)
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 - the descriptor is what is handed over
+        command = [sys.executable, "-m", "edge_agent", "spool", "export", "-", "--config", str(config)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_what_was_exported_can_be_put_back_under_its_own_numbers(config: Path, tmp_path: Path) -> None:

@@ -210,8 +210,8 @@ def test_a_range_is_found_by_its_index() -> None:
             plan = await at.store.read(
                 lambda db: explain(
                     db,
-                    "SELECT first, id FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ? AND last >= ?"
-                    " ORDER BY first LIMIT ?",
+                    "SELECT first, last, id, 0, 0 FROM frame WHERE axis = ? AND kind = ? AND first >= ? AND first < ?"
+                    " AND last >= ? ORDER BY first LIMIT ?",
                     (1, 1, 0, 1, 0, 9),
                 )
             )
