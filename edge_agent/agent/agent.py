@@ -19,7 +19,7 @@ import anyio
 from edge_agent.agent.deferred import Deferred
 from edge_agent.agent.generations import Generations
 from edge_agent.agent.keywatcher import KeyWatcher
-from edge_agent.agent.logs import Log
+from edge_agent.agent.logs import Announcer, Log
 from edge_agent.agent.machine import Ports
 from edge_agent.agent.plan import Plan
 from edge_agent.agent.runtime import runtime_folder
@@ -57,6 +57,9 @@ _SILENT = 30.0
 _BOOTED_MS = 120_000
 _BOOT_SPREAD = 30.0
 """Seconds within which a machine that was switched on so lately begins to follow its stream."""
+
+_AFTER_PUSH = 0.2
+"""Seconds that the local endpoint and the log wait, whose libraries would be loaded while the first push is made."""
 
 _GRACE = 5.0
 """Seconds that a stop may take to push what was sealed last; what is left stays in the spool."""
@@ -159,8 +162,14 @@ class Agent:
             # After a power cut a whole fleet is back in the same second, and must not ask for its streams in it.
             spread = ports.chance.random() * _BOOT_SPREAD if ports.clock.now() < _BOOTED_MS else 0.0
             following_hub = Deferred(listener, self._begun, later=spread)
-            parts = (*self._local(), dispatcher, generations, watcher, beater, pusher)
-            async with running(following_hub, *(Deferred(part, self._begun) for part in parts)):
+            watchdog = Watchdog(self._notifier, ports.clock, self.health)
+            parts = (pusher, watchdog, dispatcher, generations, watcher, beater)
+            announcer = Announcer(partial(self._log.begun, self._device, settings.hub.url, len(plan.schedules)))
+            async with running(
+                *(Deferred(part, self._begun) for part in parts),
+                following_hub,
+                *(Deferred(part, self._begun, later=_AFTER_PUSH) for part in (announcer, *self._local())),
+            ):
                 following: Plan | None = plan
                 while following is not None:
                     following = await self._live(following, generations, stop)
@@ -260,8 +269,6 @@ class Agent:
         self._sealer.take(tick)
         if not self._begun.is_set():
             self._begun.set()
-            settings = self._loaded.settings
-            self._log.begun(settings.device.id, settings.hub.url, len(self.plan.schedules) if self.plan else 0)
 
     def _take_given(self, tick: Tick) -> bool:
         """Take what a program on this device handed over; False while no batch can be open."""
@@ -315,27 +322,25 @@ class Agent:
 
     def _local(self) -> list[Part]:
         ports, settings = self._ports, self._loaded.settings
-        parts: list[Part] = [Watchdog(self._notifier, ports.clock, self.health)]
-        if settings.local.enabled:
-            events = Reporter(self.buffers["events"], ports.clock, self.time, self._resource)
+        if not settings.local.enabled:
+            return []
+        events = Reporter(self.buffers["events"], ports.clock, self.time, self._resource)
 
-            async def record_event(kind: str, said: Mapping[str, Any]) -> bool:
-                return await events.report({"type": kind, "data": said})
+        async def record_event(kind: str, said: Mapping[str, Any]) -> bool:
+            return await events.report({"type": kind, "data": said})
 
-            parts.append(
-                LocalServer(
-                    settings.local,
-                    ports.clock,
-                    self.lamps,
-                    self.tally.latest,
-                    self.status,
-                    self.health,
-                    self.ready,
-                    record_event,
-                    self._take_given,
-                )
-            )
-        return parts
+        server = LocalServer(
+            settings.local,
+            ports.clock,
+            self.lamps,
+            self.tally.latest,
+            self.status,
+            self.health,
+            self.ready,
+            record_event,
+            self._take_given,
+        )
+        return [server]
 
 
 async def _next(generations: Generations, stop: anyio.Event) -> Plan | None:

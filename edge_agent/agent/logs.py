@@ -1,14 +1,20 @@
 """Logs: structlog to standard error, JSON for journals, coloured lines for a terminal.
 
 The library is loaded with the first line that is written: a start that goes well writes its first line after its first
-sample. Parts log lamps, counts and reasons, never what they hold; tracebacks come without variables. A log that cannot
-be written ends nothing.
+push. It is loaded without rich, whose tables and colours it would take along where they are installed: a daemon shows
+no traceback with them, and they cost megabytes and a twentieth of a second. Parts log lamps, counts and reasons, never
+what they hold; tracebacks come without variables. A log that cannot be written ends nothing.
 """
 
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, NoReturn, cast
+
+import anyio
 
 from edge_agent.model.lamp import Lamp
 
@@ -21,8 +27,7 @@ _LOUDNESS = {"ok": logging.INFO, "warn": logging.WARNING, "fail": logging.ERROR}
 
 def configure_logs(level: str) -> "FilteringBoundLogger":
     """Set the process's logging up and give a logger; may be called again with another level."""
-    import structlog  # noqa: PLC0415 - a twentieth of a second, not spent before the first sample
-
+    structlog = _library()
     plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     as_json: list[Processor] = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
@@ -68,3 +73,28 @@ class Log:
         if self._logger is None:
             self._logger = configure_logs(self._level)
         return self._logger
+
+
+class Announcer:
+    """Says something once, when it begins."""
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self._say = say
+
+    async def run(self) -> NoReturn:
+        """Say it."""
+        self._say()
+        while True:
+            await anyio.sleep_forever()
+
+
+def _library() -> ModuleType:
+    """structlog, loaded as where rich is not installed."""
+    if "structlog" in sys.modules or "rich" in sys.modules:
+        return import_module("structlog")
+    modules = cast("dict[str, ModuleType | None]", sys.modules)
+    modules["rich"] = None  # the import system's own sign for a module that cannot be had
+    try:
+        return import_module("structlog")
+    finally:
+        del modules["rich"]

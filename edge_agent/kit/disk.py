@@ -9,7 +9,6 @@ that `.new` file behind; the next `replace` of the same name takes it over.
 Not handled: two writers of one path (whoever holds the lock is alone), and undoing a move of a folder.
 """
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -186,6 +185,8 @@ class _SystemFile:
 
 def _set_aside(descriptor: int, room: int) -> None:
     """Blocks for so many bytes, the size unchanged, where the C library and the file system know how."""
+    import ctypes  # noqa: PLC0415 - a hundredth of a second, not spent before the first push
+
     fallocate = getattr(ctypes.CDLL(None, use_errno=True), "fallocate64", None)
     if fallocate is not None:
         fallocate(descriptor, _KEEP_SIZE, ctypes.c_int64(0), ctypes.c_int64(room))

@@ -29,7 +29,7 @@ COLLECTOR = "local"
 
 _RESERVED = re.compile(r"(agent|instruction|config)(\.|$)|heartbeat$|activity$|outcome$|loss$|unverified$|message$")
 _BURST = 5.0
-_STRICT = ConfigDict(extra="forbid", strict=True)
+_STRICT = ConfigDict(extra="forbid", strict=True, defer_build=True)
 
 _Name = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*$")]
 _Text = Annotated[str, Field(max_length=128, pattern=r"^[ -~\u00a0-\U0010ffff]*$")]

@@ -28,10 +28,15 @@ _PAUSE = 0.05
 
 
 class Child:
-    """A process of this bench; what it says on its two outputs goes into one file."""
+    """A process of this bench; what it says on its two outputs goes into one file.
+
+    Bytecode is kept in the repository's cache, as an installed agent has it beside its sources: an environment that
+    forbids to write it would have every start compile all of it.
+    """
 
     def __init__(self, command: Sequence[str], said: Path, settings: Mapping[str, str]) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_")}
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
         self.said = said
         with said.open("wb") as out:
             self._process = subprocess.Popen(

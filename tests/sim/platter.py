@@ -285,11 +285,14 @@ def seen(folder: Folder) -> Image:
 
 def files(folder: Folder, names_of: "Mapping[Folder, _Names] | None" = None) -> Iterator[File]:
     """Every file below as it is seen, or as these names have it, each once a name."""
-    for node in (folder.names if names_of is None else names_of.get(folder, folder.durable)).values():
-        if isinstance(node, File):
-            yield node
-        else:
-            yield from files(node, names_of)
+    folders = [folder]
+    while folders:
+        one = folders.pop()
+        for node in (one.names if names_of is None else names_of.get(one, one.durable)).values():
+            if isinstance(node, File):
+                yield node
+            else:
+                folders.append(node)
 
 
 def _pending(folder: Folder) -> list[Change]:
@@ -322,9 +325,9 @@ def _after(changes: Sequence[Change]) -> dict[Folder, _Names]:
 
 def _frozen(folder: Folder, names_of: Mapping[Folder, _Names], chosen: Mapping[File, bytes]) -> Image:
     names = names_of.get(folder, folder.durable)
-    return tuple(
-        (name, chosen[node] if isinstance(node, File) else _frozen(node, names_of, chosen))
-        for name, node in sorted(names.items())
+    nodes = sorted(names.items()) if len(names) > 1 else names.items()
+    return tuple(  # from a list: most folders hold one name, and a generator costs more than that
+        [(name, chosen[node] if isinstance(node, File) else _frozen(node, names_of, chosen)) for name, node in nodes]
     )
 
 

@@ -4,6 +4,8 @@ import errno
 
 import pytest
 
+from edge_agent.model.frame import Identity
+from edge_agent.uplink.open_batch import OpenBatch
 from tests.sim.disk import MemoryDisk
 from tests.sim.loop import run
 from tests.uplink.plain import PlainBuffer
@@ -26,5 +28,18 @@ def test_a_disk_that_failed_once_costs_no_batch_of_an_earlier_life(call: str) ->
             await it.sample(20)
         assert sorted(len(ticks_in(frame)) for frame in buffer.frames) == [5] * 2 + [10] * 7
         assert disk.paths(FOLDER) == []
+
+    run(scene())
+
+
+def test_earlier_batches_are_given_in_the_order_of_their_numbers() -> None:
+    async def scene() -> None:
+        disk = MemoryDisk()
+        disk.make_folder(FOLDER)
+        it = Scene(disk)
+        for seq in (10, 2, 100, 9):
+            OpenBatch(disk, FOLDER, Identity(it.buffer.epoch, seq), "axis.1", {}).append(it.tick())
+        await it.sealer.recover()
+        assert [frame.identity.seq for frame in it.buffer.frames] == [2, 9, 10, 100]
 
     run(scene())
