@@ -133,6 +133,7 @@ class Lane:
         """Keep a frame of an earlier life; nothing when it is held already."""
         async with self._lock:
             durable = await self._adopt(frame)
+            await self._confess()
         await self._given.changed()
         return durable
 
@@ -285,13 +286,13 @@ class Lane:
         return result
 
     async def _adopt(self, frame: Frame) -> bool:
-        """Keep it unless this life wrote it: what an earlier life wrote may have been killed before its sync."""
+        """Keep it unless this life wrote it or it is thinned: what an earlier life wrote may not have been synced."""
         if frame.identity in self._memory:
             return False
         said = thins_of(frame)
         if said is not None:
             return await self._adopt_thinned(frame, said)
-        if await self._work(self._rack.wrote, frame.identity):
+        if await self._work(self._rack.keeps, frame.identity):
             return True
         self._remember(await self._work(self._rack.wholest, frame))
         await self._save()

@@ -184,16 +184,20 @@ class Rack:
         numbers = segment.numbers_of(identity.seq)
         return segment.name.epoch, difference(numbers, difference(numbers, segment.claim))
 
-    def wrote(self, identity: Identity) -> bool:
-        """Whether this frame is here, unsettled, in a segment that this life wrote and synced."""
+    def keeps(self, identity: Identity) -> bool:
+        """Whether no other copy is wanted: this life wrote and synced this frame, or a thinned one stands for it.
+
+        Those were synced before they got their names, and stand for all of a batch; what comes again may be torn.
+        """
         kin = self.stock.kin(identity.epoch)
-        return any(self._ours(segment) and holds(segment.held or (), identity.seq) for segment in kin)
+        for segment in kin:
+            if segment.held is None and segment.name.first <= identity.seq:
+                self.lender.look(segment)
+        keepers = [segment for segment in kin if segment.name.window or self._ours(segment)]
+        return any(holds(segment.held or (), identity.seq) for segment in keepers)
 
     def wholest(self, frame: Frame) -> Frame:
         """This frame as an earlier life stored it, if one did: an open batch's file on a disk may come back torn."""
-        for segment in self.stock.kin(frame.identity.epoch):
-            if segment.held is None and segment.name.first <= frame.identity.seq:
-                self.lender.look(segment)
         return self.fetch(frame.identity) or frame
 
     def supersede(self, identity: Identity) -> None:

@@ -24,7 +24,7 @@ SCENES: tuple[Absence | None, ...] = ("refuses", "swallows", "busy", None)
 """How the hub was away; None is the return of the power."""
 MOST = 2.0
 
-_SEEDS = 10
+_SEEDS = 2
 _WATCHED = 480
 """Seconds: the longest wait between attempts, the time of an answer that never comes, and some."""
 _MINUTE = 60

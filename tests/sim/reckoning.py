@@ -10,7 +10,7 @@ or the batch is thinned or lost; no instant is stored twice; and the hub's audit
 closes, and a number that is nowhere was never sealed, or the scene destroyed it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,19 +116,29 @@ class Reckoning:
         """Whether a query of one gauge counts each tick: those stored in full, and those that windows stand for.
 
         A window that lies only in part where batches are stored in full is shown beside them, so the ticks of numbers
-        that are both stored and thinned may count twice. Where memory alone held batches for a while (not `exact`),
+        that are both stored and thinned may count twice. Those of a number that was declared lost need not count when
+        the file of its open batch came back torn after that. Where memory alone held batches for a while (not `exact`),
         nothing was written down that tells how many ticks they had.
         """
         counted = sum(point[-1] for series in found["series"] for point in series["points"])
         thinned = [identity for identity in self.witness.ticks if self._is_thinned(identity)]
-        only = sum(len(self.witness.ticks[one]) for one in thinned if one not in self.hub.stored)
-        also = sum(len(self.witness.ticks[one]) for one in thinned if one in self.hub.stored)
-        known = len(self.hub.instants) + only
-        if counted < known or (exact and counted > known + also):
-            raise Broken(f"points: a query counts {counted} ticks, and {known} are stored or thinned, {also} both")
+        only = [one for one in thinned if one not in self.hub.stored]
+        known = len(self.hub.instants) + self._written(only)
+        also = self._written(one for one in thinned if one in self.hub.stored)
+        torn = self._written(one for one in only if self._is_lost(one) and self.witness.sealed[one].torn)
+        if counted < known - torn or (exact and counted > known + also):
+            said = f"{known} are stored or thinned, {also} both, {torn} perhaps torn"
+            raise Broken(f"points: a query counts {counted} ticks, and {said}")
+
+    def _written(self, identities: Iterable[Identity]) -> int:
+        """How many ticks were written down under these numbers."""
+        return sum(len(self.witness.ticks[one]) for one in identities)
 
     def _is_thinned(self, identity: Identity) -> bool:
         return holds(self.hub.claims.thinned.get(identity.epoch, ()), identity.seq)
+
+    def _is_lost(self, identity: Identity) -> bool:
+        return holds(self.hub.claims.lost.get(identity.epoch, ()), identity.seq)
 
     def _total(self) -> Total:
         stored = sum(sealed.payloads <= self.hub.payloads for sealed in self.witness.sealed.values())

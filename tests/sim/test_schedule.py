@@ -4,14 +4,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import orjson
 import pytest
 
 from edge_agent.hub.exchange import Reply
-from edge_agent.model.frame import Frame, Identity
+from edge_agent.model.frame import Frame, FrameKind, Identity
 from edge_agent.model.http import Request
+from edge_agent.model.reading import Reading, Tick
+from edge_agent.wire.batch import BatchBuilder
 from edge_agent.wire.frame import encode
 from tests.sim.device import DEVICE
 from tests.sim.loop import run
@@ -132,3 +135,30 @@ async def reckoned(one: World, reckoning: Reckoning) -> None:
     await one.stop()
     assert (await one.audit())["device"] == DEVICE
     reckoning.end(await one.audit())
+
+
+def batch(*instants: int) -> Frame:
+    """The batch of these ticks, always of the same number."""
+    builder = BatchBuilder("boot-1.0", {})
+    for at in instants:
+        builder.add(Tick("wave", at, (Reading("level", 1.0, "1", digits=0),)))
+    return Frame(FrameKind.TELEMETRY, Identity(9, 0), 0, builder.pack(None, {}))
+
+
+@pytest.mark.parametrize("fate", [{"thinned"}, {"thinned", "lost"}, {"thinned", "torn"}, {"thinned", "lost", "torn"}])
+def test_windows_may_count_fewer_ticks_only_of_a_batch_that_was_lost_and_came_back_torn(fate: set[str]) -> None:
+    async def scene() -> None:
+        witness = Witness()
+        async with world() as one:
+            reckoning = Reckoning(witness, one.station, one.machines, _KEPT)
+            for frame in (batch(1, 2), batch(1) if "torn" in fate else batch(1, 2)):
+                witness.seal(frame, "telemetry", "device")
+            for at in (1, 2):
+                witness.write_down(Identity(9, 0), at)
+            reckoning.hub.claims.thinned[9] = ((0, 1),)
+            if "lost" in fate:
+                reckoning.hub.claims.lost[9] = ((0, 1),)
+            with nullcontext() if {"lost", "torn"} <= fate else pytest.raises(Broken, match="points"):
+                reckoning.count({"series": [{"points": [[0, 1]]}]}, exact=True)
+
+    run(scene())

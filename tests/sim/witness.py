@@ -34,19 +34,21 @@ _OPEN, _SEGMENT = ".open", ".seg"
 class Sealed:
     """A sealed frame: the how many-th, when (virtual seconds), its lane, and its payloads.
 
-    One payload, if all is well; torn copies of it do not count.
+    One payload, if all is well; torn copies of it do not count, but that there was one is noted.
     """
 
     order: int
     at: float
     lane: str
     payloads: set[bytes] = field(default_factory=set)
+    torn: bool = False
 
     def take(self, payload: bytes) -> None:
         """Note what was sealed under the number, unless what was noted before has all of it."""
         if not any(is_part_of(payload, known, _MOST_BODY) for known in self.payloads):
             parts = {known for known in self.payloads if is_part_of(known, payload, _MOST_BODY)}
             self.payloads = (self.payloads - parts) | {payload}
+        self.torn = self.torn or payload not in self.payloads
 
 
 Note = Callable[[str, str], None]

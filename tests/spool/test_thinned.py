@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -169,6 +170,27 @@ def test_a_frame_that_comes_again_after_its_segment_was_thinned_is_not_beaten_by
             lent = await held(spool.lane("telemetry"))
             assert orphans[0] in lent
             assert {orphan.identity for orphan in orphans} <= stood_for(lent)
+
+    loop.run(scene())
+
+
+def test_a_torn_copy_of_a_batch_takes_no_number_from_the_segment_that_stands_for_all_of_it() -> None:
+    async def scene() -> None:
+        site = Site(options=tight(QUOTA))
+        frames = await thinned_once(site)
+        name = parse_name(site.segments()[0].name)
+        assert name is not None
+        torn = replace(frames[1], payload=Machine(step=5000).batch(1))
+        site.disk.crash()
+        async with site.opened() as (spool, _lamps):
+            lane = spool.lane("telemetry")
+            assert await lane.adopt(torn)
+            lent = await held(lane)
+            assert stood_for(lent) == {frame.identity for frame in frames}
+            assert torn not in lent
+            while not (lost := await losses(spool)):
+                await feed(lane, Machine(), 1)
+            assert lost == {("telemetry", name.epoch, "quota"): ((0, name.after),)}
 
     loop.run(scene())
 
