@@ -7,7 +7,7 @@ the collectors' folder is read through; their foreign libraries are imported by 
 
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -135,6 +135,8 @@ def _validated(options: type[Any], section: Mapping[str, Any], key: Key, also: t
     if unknown:
         hint = nearest(unknown[0], (*_names(options), *also))
         raise OptionError((*key, unknown[0]), "is not a known key", hint=hint)
+    if not section and all(field.default is not MISSING for field in fields(options)):
+        return options()  # nothing to judge, and a judge costs more than a millisecond of the start
     try:
         return TypeAdapter(options).validate_python(dict(section))
     except ValidationError as error:
