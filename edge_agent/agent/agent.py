@@ -80,8 +80,8 @@ class Agent:
         self._log = log
         self.lamps = lamps = LampBoard(ports.clock, log.lamp)
         self.tally = Tally(ports.clock)
-        self.time = Timekeeper(ports.clock)
         settings = loaded.settings
+        self.time = Timekeeper(ports.clock, settings.time.kernel)
         self._device = settings.device.id
         self._resource = {**settings.labels, "device.id": self._device}
         self.spool = Spool(

@@ -1,6 +1,8 @@
 """What the running agent says of itself: lamps, buffers, clock, cost. The same for `/status` and `edge-agent status`.
 
-Ages are seconds, sizes bytes, `now` and `offset` ms of the axis. Settings are not shown: `check` prints them, masked.
+Ages are seconds, sizes bytes. Of `clock`: `axis` names it, `now` is ms on it; `true_time` and `wall` are Unix ms;
+`offset_ms` is true time less axis time, `error_ms` how far off it may be (null while it is a guess), `wall_off_ms` the
+wall clock less true time. What is not known is null. Settings are not shown: `check` prints them, masked.
 """
 
 from collections.abc import Mapping
@@ -100,13 +102,18 @@ def _push(progress: Progress | None, now: int) -> dict[str, Any] | None:
 
 
 def _clock(clock: Clock, time: Timekeeper, now: int) -> dict[str, Any]:
-    anchor = time.anchor()
+    known, wall = time.known(), clock.wall()
+    true_time = None if known is None else now + known.offset
     return {
         "axis": clock.axis,
         "now": now,
-        "true_time": time.now(),
-        "offset": None if anchor is None else anchor.offset,
-        "error_ms": None if anchor is None else anchor.widened(now).error,
+        "true_time": true_time,
+        "offset_ms": known.offset if known else None,
+        "error_ms": known.error if known else None,
+        "source": known.source if known else None,
+        "last_anchor_age_s": _age(known.at if known else None, now),
         "steps": time.steps,
-        "wall": clock.wall(),
+        "disputes": known.disputes if known else 0,
+        "wall": wall,
+        "wall_off_ms": None if true_time is None else wall - true_time,
     }

@@ -3,6 +3,7 @@
 import typer
 
 from edge_agent.cli.check import check
+from edge_agent.cli.doctor import doctor
 from edge_agent.cli.sample import sample
 from edge_agent.cli.spool import spool
 from edge_agent.cli.status import status
@@ -19,4 +20,5 @@ app = typer.Typer(
 app.command()(check)
 app.command()(sample)
 app.command()(status)
+app.command()(doctor)
 app.add_typer(spool, name="spool")

@@ -1,6 +1,7 @@
 """`edge-agent status`: how the running agent fares, read from its local endpoint."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -89,13 +90,33 @@ def _show(state: dict[str, Any], console: Console) -> None:
         waiting = f"; waits {_long(push['waiting_s'] or 0)}: {push['waiting']}" if push["waiting"] else ""
         sent = _mib(push["bytes"])
         console.print(f"pushed   {push['frames']:,} frames settled, {sent} sent; last acknowledged {acked}{waiting}")
-    known = "unknown" if clock["error_ms"] is None else f"known to ± {clock['error_ms']} ms"
-    console.print(f"clock    true time {known}")
+    console.print(f"clock    {clock_line(clock)}")
     console.print(
         f"cost     {cost['cpu_seconds']} s of processor, {cost['uss_mib']} MiB private, {cost['rss_mib']} MiB resident,"
         f" {_mib(cost['flash_bytes'])} to flash"
     )
     console.print(f"logs     {state['logs']}")
+
+
+_SOURCES = {"hub": "the hub", "kernel": "the kernel", "date": "the hub's Date", "guess": "an unsynchronised hub"}
+_WALL_OFF_MS = 1000
+"""A wall clock that is further off than that is worth a word."""
+
+
+def clock_line(clock: Mapping[str, Any]) -> str:
+    """What the agent knows of true time, as one line; `clock` is that object of its state."""
+    if clock["true_time"] is None:
+        return "true time unknown: neither the hub nor the kernel has told it"
+    error = clock["error_ms"]
+    known = "guessed" if error is None else f"known to ± {error} ms"
+    parts = [f"true time {known} from {_SOURCES[clock['source']]}, {_long(clock['last_anchor_age_s'])} ago"]
+    for one, count in (("step", clock["steps"]), ("dispute", clock["disputes"])):
+        if count:
+            parts.append(f"{count} {one}{'' if count == 1 else 's'}")
+    off = clock["wall_off_ms"]
+    if abs(off) > max(_WALL_OFF_MS, error or 0):
+        parts.append(f"the wall clock is {_long(abs(off) / 1000)} {'ahead' if off > 0 else 'behind'}")
+    return "; ".join(parts)
 
 
 def _mib(size: int) -> str:

@@ -18,6 +18,7 @@ from edge_agent.downlink.dispatcher import Options as DispatcherOptions
 from edge_agent.downlink.listener import Options as ListenerOptions
 from edge_agent.kit.sources import Layered
 from edge_agent.link.session import Options as LinkOptions
+from edge_agent.link.timekeeper import Options as TimeOptions
 from edge_agent.local.server import Options as LocalOptions
 from edge_agent.model.quantity import Interval
 from edge_agent.spool.options import Options as SpoolOptions
@@ -115,6 +116,7 @@ class Settings(Layered):
     hub: Hub = Hub()
     trust: dict[str, TrustedKey] = Field(default_factory=dict)
     state: State = State()
+    time: TimeOptions = TimeOptions()
     bounds: Bounds = Bounds()
     log: Log = Log()
     seal: SealerOptions = SealerOptions()

@@ -4,9 +4,10 @@
     run     takes from the queue, one at a time: judges its time again, syncs `taken`, runs the handler within its
             limit, records the outcome, reports it
 
-Before the first anchor nothing is judged by time: what was heard waits. That an anchor came is seen with the next word,
-or by looking: every second until the ledger has its birth, since what is issued before that is refused, every five
-seconds while a word or an untold end waits, and not at all while nothing does.
+Before the first anchor nothing is judged by time: what was heard waits. A hub that is not sure of its own time gives
+no anchor; its guess, taken as within a second, has to do while there is nothing better. That one came is seen with the
+next word, or by looking: every second until the ledger has its birth, since what is issued before that is refused,
+every five seconds while a word or an untold end waits, and not at all while nothing does.
 
 The ledger's floor follows the hub's time at most one day past what this device knows by itself: its wall clock, or the
 last floor and the time since this life began. So a hub whose clock is years ahead locks nobody out for years. A device
@@ -60,6 +61,7 @@ _DAY_MS = 86_400_000
 _UNVERIFIED_EVERY_MS = 3_600_000
 _REPEAT_EVERY_MS = 600_000
 _MOST_REMEMBERED = 256
+_GUESSED_ERROR = 1000
 _MOST_RESULT = 32 * 1024
 
 
@@ -180,7 +182,7 @@ class Dispatcher:
 
     async def _anchor(self) -> Anchor:
         """What is known about true time; waits for the first anchor."""
-        while (anchor := self._time.anchor()) is None:
+        while (anchor := self._time.anchor() or self._guess()) is None:
             waits = bool(self._early) or self._ledger.untold
             again = _LOOK_UNBORN if not self._ledger.born else _LOOK if waits else None
             self._lamps.light(LAMP, "ok", "" if again is None else "waits for true time")
@@ -188,6 +190,11 @@ class Dispatcher:
             with anyio.move_on_after(again):
                 await self._heard.wait()
         return anchor
+
+    def _guess(self) -> Anchor | None:
+        """What is guessed of true time while nobody vouches for it."""
+        guessed, now = self._time.now(), self._clock.now()
+        return None if guessed is None else Anchor(guessed - now - _GUESSED_ERROR, guessed - now + _GUESSED_ERROR, now)
 
     def _past(self, earliest: int) -> int:
         """What is surely past (Unix ms), though the hub be years ahead."""

@@ -113,7 +113,7 @@ def check(connection: sqlite3.Connection, where: Path) -> Contents:
     if found != "ok":
         raise DeviceError(f"{where}: damaged: {found}", hint="take another backup")
     (devices,) = connection.execute("SELECT count(*) FROM account_device").fetchone()
-    frames, newest = connection.execute("SELECT count(*), max(arrived) FROM frame").fetchone()
+    frames, newest = connection.execute("SELECT count(*), max(abs(arrived)) FROM frame").fetchone()
     pages, page = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
     return Contents(devices, frames, newest, pages * page)
 

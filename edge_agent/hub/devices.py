@@ -52,7 +52,8 @@ class Devices:
         rows = await self._store.read(lambda connection: connection.execute(f"{_SELECT} ORDER BY 1").fetchall())
         found = self._condition.look()
         store = StoreRow(state=found.state, since=found.since, note=found.note)
-        return reply(DeviceList(devices=[self._row(row) for row in rows], store=store, hub_time=ask.received_at))
+        listed = [self._row(row) for row in rows]
+        return reply(DeviceList(devices=listed, store=store, hub_time=ask.received_at, clock_error=found.clock_error))
 
     async def shown(self, ask: Ask) -> Reply | Problem:
         """GET: one device."""

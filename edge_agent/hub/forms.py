@@ -149,11 +149,12 @@ class StoreRow(_Told):
 
 
 class DeviceList(_Told):
-    """Every device, sorted by id."""
+    """Every device, sorted by id. `clock_error` is how far off the hub's time may be in ms; None: not synchronised."""
 
     devices: list[DeviceRow]
     store: StoreRow
     hub_time: int
+    clock_error: int | None
 
 
 class DeviceForm(_Asked):

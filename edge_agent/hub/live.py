@@ -16,6 +16,7 @@ from edge_agent.hub.forms import LampRow, LiveForm, read_body
 from edge_agent.hub.journal import Entry
 from edge_agent.hub.parcels import MOST_UNPACKED, Parcel
 from edge_agent.hub.presence import Presence
+from edge_agent.hub.timeline import Flag, Stamp
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.frame import FrameKind
 from edge_agent.model.ports import Clock
@@ -33,15 +34,17 @@ _MOST_SHOWN = 20_000
 class Sample:
     """A tick on its way to viewers; `readings` are `[name, {attributes}, unit, value|null, reason|null]`.
 
-    `at` is ms on the axis, `ts` Unix ms within `ts_err`; None while nothing is known of true time.
+    `at` is ms on the axis, `ts` Unix ms within `ts_err`. While nothing is known of true time `ts` is when it came less
+    its age, `ts_err` None and `flag` approximate.
     """
 
     device: str
     collector: str
     axis: str
     at: int
-    ts: int | None
+    ts: int
     ts_err: int | None
+    flag: Flag
     readings: Sequence[Sequence[Any]]
 
     def told(self) -> Mapping[str, Any]:
@@ -49,12 +52,12 @@ class Sample:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-def placed(at: int, anchor: Anchor | None) -> tuple[int | None, int | None]:
-    """An axis time as Unix ms with its error; None, None without an anchor."""
+def placed(at: int, anchor: Anchor | None, offset: int) -> Stamp:
+    """True time at an axis time; without an anchor by an offset, with an error that nobody knows."""
     if anchor is None:
-        return None, None
+        return Stamp(at + offset, None, "approximate")
     wide = anchor.widened(at)
-    return at + wide.offset, wide.error
+    return Stamp(at + wide.offset, wide.error, "anchored")
 
 
 class Watchers:
@@ -93,8 +96,8 @@ class Live:
         self._presence.described(device, form.axis, form.now, lamps)
         anchor = Anchor(*form.anchor) if form.anchor else None
         for collector, at, readings in form.ticks:
-            ts, error = placed(at, anchor)
-            self._samples.publish(TELEMETRY, Sample(device, collector, form.axis, at, ts, error, readings))
+            stamp = placed(at, anchor, ask.received_at - form.now)
+            self._samples.publish(TELEMETRY, Sample(device, collector, form.axis, at, *stamp, readings))
         return Reply(204)
 
     def show_stored(self, device: str, parcel: Parcel) -> None:
@@ -104,17 +107,19 @@ class Live:
             return  # it would hold the loop; viewers have the history for that
         if parcel.frame.kind != FrameKind.TELEMETRY or content is None or not self._samples.readers(TELEMETRY):
             return
-        ts, _ = placed(parcel.span[1], content.anchor)
-        if ts is None or abs(self._clock.wall() - ts) > _FRESH_MS:
+        if content.anchor is None or self._age(parcel.span[1], content.anchor) > _FRESH_MS:
             return
         batch = parse(parcel.body or unzip(parcel.frame.payload, MOST_UNPACKED))
         for track in batch.tracks:
             for row, at in enumerate(track.instants):
-                ts, error = placed(at, batch.anchor)
+                stamp = placed(at, content.anchor, 0)
                 readings = [
                     [series.name, dict(series.attributes), series.unit, column[row], None]
                     for series, column in zip(track.series, track.columns, strict=True)
                     if column[row] is not None
                 ]
-                sample = Sample(device, track.collector, batch.axis, at, ts, error, readings)
-                self._samples.publish(TELEMETRY, sample)
+                self._samples.publish(TELEMETRY, Sample(device, track.collector, batch.axis, at, *stamp, readings))
+
+    def _age(self, at: int, anchor: Anchor) -> int:
+        """How far an axis time is from now, in ms."""
+        return abs(self._clock.wall() - placed(at, anchor, 0).ts)

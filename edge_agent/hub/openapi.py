@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document, made from the table of routes and the models that validate: it cannot drift.
 
-Every answer may also be a problem document. Frames are described by their media type only.
+Every answer may also be a problem document. Frames and lines are described by their media type only; a route that
+answers in one of several types names them all, with commas between.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,7 +67,7 @@ def _operation(route: Route, schemas: _Schemas) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": route.summary}
     if route.status != _NO_CONTENT:
         schema = schemas[route.answer, "serialization"] if route.answer else {}
-        answer["content"] = {route.media: {"schema": schema}}
+        answer["content"] = {media: {"schema": schema} for media in route.media.split(", ")}
     problem = {CONTENT_TYPE: {"schema": schemas[ProblemForm, "serialization"]}}
     operation: dict[str, Any] = {
         "summary": route.summary,

@@ -34,10 +34,10 @@ from typing import Annotated, Any, Literal, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge_agent.hub import timeline
 from edge_agent.hub.exchange import Ask, Reply
 from edge_agent.hub.forms import read_query
 from edge_agent.hub.layers import Key, Layers, Source
+from edge_agent.hub.neighbours import lines
 from edge_agent.hub.parcels import MOST_UNPACKED
 from edge_agent.hub.store import Store
 from edge_agent.hub.store.frames import find_sender
@@ -138,10 +138,7 @@ def spans(connection: sqlite3.Connection, question: Question, most: int) -> list
     sender = find_sender(connection, question.device)
     found: list[Span] = []
     layered = False
-    for axis, longest, ceiling in connection.execute(
-        "SELECT id, longest, ceiling FROM axis WHERE sender = ?", (sender,)
-    ).fetchall():
-        line = timeline.load(connection, axis, ceiling)
+    for axis, longest, line in lines(connection, sender):
         least, greatest = line.offsets
         start, stop = question.start - greatest, question.stop - least
         rows = partial(_rows, connection, axis, longest, most + 1)

@@ -21,9 +21,9 @@ from pydantic import BaseModel
 
 from edge_agent.hub.exchange import Ask, Caller, Handler, Reply, Role
 from edge_agent.hub.store import StoreBroken, StoreFull, refusal
+from edge_agent.hub.wall import Wall
 from edge_agent.model.failure import Malformed
 from edge_agent.model.http import Request
-from edge_agent.model.ports import Clock
 from edge_agent.wire.headers import HubTime, format_hub_time
 from edge_agent.wire.problem import CONTENT_TYPE, Problem
 
@@ -108,14 +108,13 @@ class Router:
         routes: Sequence[Route],
         devices: Identifier,
         people: Identifier,
-        clock: Clock,
-        clock_error: int | None,
+        wall: Wall,
         heard: Callable[[str], None],
         see: Callable[[Sight], None],
     ) -> None:
         self.routes = tuple(routes)
         self._devices, self._people, self._heard, self._see = devices, people, heard, see
-        self._clock, self._clock_error = clock, clock_error
+        self._wall = wall
         self._table: dict[tuple[str, ...], dict[str, Route]] = {}
         for route in routes:
             self._table.setdefault(tuple(route.pattern.split("/")), {})[route.method] = route
@@ -143,7 +142,7 @@ class Router:
 
     def stamped(self, reply: Reply) -> Reply:
         """The reply with the hub's time as it is now."""
-        stamp = format_hub_time(HubTime(self._clock.wall(), self._clock_error))
+        stamp = format_hub_time(HubTime(self._wall.now(), self._wall.error))
         headers = {**reply.headers, "edge-hub-time": stamp}
         return Reply(reply.status, reply.body, reply.content_type, headers, reply.events)
 
@@ -174,7 +173,7 @@ class Router:
                 self._heard(caller.name)
         written = request.path.partition("?")[2]
         query = _members(written) if written else {}
-        return await route.handler(Ask(request, caller, params, query, self._clock.wall()))
+        return await route.handler(Ask(request, caller, params, query, self._wall.now()))
 
     def _found(self, path: str) -> tuple[Mapping[str, Route], Mapping[str, str]]:
         if path in self._plain:

@@ -7,6 +7,8 @@ from edge_agent.hub.audit import Audit, Auditor
 from edge_agent.hub.configs import Configs
 from edge_agent.hub.devices import Devices
 from edge_agent.hub.exchange import Handler
+from edge_agent.hub.export import Exports, Order
+from edge_agent.hub.exportlines import MEDIA
 from edge_agent.hub.instructions import Instructions
 from edge_agent.hub.live import Live
 from edge_agent.hub.logins import Logins
@@ -38,6 +40,7 @@ class Parts:
     logins: Logins
     catalogue: Catalogue
     history: History
+    exports: Exports
     auditor: Auditor
     metrics: Metrics
     openapi: OpenApi
@@ -71,6 +74,8 @@ def _of_viewers(parts: Parts) -> tuple[Route, ...]:
         Route("GET", f"{_API}/series", VIEWER, parts.catalogue.series, "What a device has ever measured",
               query=OfDevice),
         Route("GET", f"{_API}/query", VIEWER, parts.history.query, "History", query=Question, answer=Curves),
+        Route("GET", f"{_API}/export", VIEWER, parts.exports.export, "Every reading of a range, a line each",
+              query=Order, media=MEDIA),
         Route("GET", f"{_API}/audit", DEVICE_OR_VIEWER, parts.auditor.audit, "Where every number is", query=OfDevice,
               answer=Audit),
         Route("GET", f"{_API}/telemetry/stream", VIEWER, parts.viewers.telemetry, "Live telemetry",

@@ -34,7 +34,10 @@ class Limits(BaseModel):
 
 
 class Settings(Layered):
-    """The hub's settings; `clock_error` None says that this machine's clock is not synchronised.
+    """The hub's settings.
+
+    `clock_error` is how far this machine's clock may be off where the kernel does not say it: set it where something
+    that the kernel knows nothing of keeps the clock right. Without it such a clock counts as not synchronised.
 
     Payloads are kept for `retention`. Once `limits.store` or the disk is full nothing more is stored; with
     `drop_oldest` the oldest payloads make room before their time.
@@ -51,12 +54,12 @@ class Settings(Layered):
     skew_tolerance: Seconds = 300.0
     retention: Seconds = 30 * 86_400.0
     drop_oldest: bool = False
-    clock_error: Seconds | None = 0.1
+    clock_error: Seconds | None = None
     limits: Limits = Limits()
 
     @property
     def clock_error_ms(self) -> int | None:
-        """What the hub states about its clock in ms; None is `unsync`."""
+        """`clock_error` in ms."""
         return None if self.clock_error is None else round(self.clock_error * 1000)
 
     def address_at(self, port: int) -> str:

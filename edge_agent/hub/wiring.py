@@ -17,6 +17,7 @@ from edge_agent.hub import (
     accounts,
     condition,
     configs,
+    export,
     instructions,
     intake,
     journal,
@@ -32,6 +33,7 @@ from edge_agent.hub.condition import Condition
 from edge_agent.hub.configs import Configs
 from edge_agent.hub.devices import Devices, apply_event
 from edge_agent.hub.exchange import Ask, Reply
+from edge_agent.hub.export import Exports
 from edge_agent.hub.fanout import Fanout
 from edge_agent.hub.folder import FILE, locked
 from edge_agent.hub.instructions import Instructions
@@ -54,6 +56,7 @@ from edge_agent.hub.settings import Settings
 from edge_agent.hub.store import Store, StoreBroken, StoreFull
 from edge_agent.hub.streams import KEEPALIVE_SECONDS, DeviceStreams
 from edge_agent.hub.viewers import ViewerStreams
+from edge_agent.hub.wall import Wall
 from edge_agent.kit.scopes import running
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.ports import Chance, Clock, Offload
@@ -95,7 +98,7 @@ class Hub:
     def __init__(
         self, settings: Settings, clock: Clock, chance: Chance, offload: Offload, database: Path | None = None
     ) -> None:
-        self._clock = clock
+        self._clock, self.wall = clock, Wall(clock, settings.clock_error_ms)
         self.store = store = Store(database, _SCHEMAS, offload, most_bytes=settings.limits.store)
         self.keyring = Keyring(store, chance)
         self.accounts = Accounts(store, clock, chance)
@@ -114,20 +117,22 @@ class Hub:
         self.viewers = ViewerStreams(clock, self.journal, entries, samples, self._watchers, self._look)
         self._intake = Intake(
             store,
-            clock.wall,
+            self.wall.now,
             intake.Options(skew_tolerance=settings.skew_tolerance),
             offload.worker("hub-intake"),
+            era=lambda: self.wall.era,
             apply_report=self._apply_report,
             apply_event=partial(apply_event, self.journal),
             stored=self._live.show_stored,
         )
         keeping = retention.Options(raw=settings.retention, drop_oldest=settings.drop_oldest)
-        self._pruner = Pruner(store, clock.wall, keeping)
-        self.condition = Condition(store, clock)
+        self._pruner = Pruner(store, self.wall.now, lambda: self.wall.is_settled, keeping)
+        self.condition = Condition(store, self.wall)
         self._page, openapi = Page(), OpenApi()
         gauges: Mapping[str, Callable[[], float]] = {
             "device_streams": lambda: len(self.streams.standing()),
             "viewer_streams": lambda: self.viewers.open,
+            "clock_steps": lambda: self.wall.steps,
         }
         metrics = Metrics(store, clock, self.presence, self.condition, gauges)
         parts = Parts(
@@ -141,6 +146,7 @@ class Hub:
             logins=self.logins,
             catalogue=Catalogue(store),
             history=History(store, clock.wall, query.Options(), offload.worker("hub-query")),
+            exports=Exports(store, clock.now, export.Options(), offload.worker("hub-export")),
             auditor=Auditor(store),
             metrics=metrics,
             openapi=openapi,
@@ -148,9 +154,7 @@ class Hub:
         )
         routes = table(parts)
         openapi.describe(routes)
-        self.router = Router(
-            routes, self.accounts, self.logins, clock, settings.clock_error_ms, self.presence.heard, metrics.see
-        )
+        self.router = Router(routes, self.accounts, self.logins, self.wall, self.presence.heard, metrics.see)
 
     async def open(self) -> None:
         """Open the store, draw what a first start needs, read what earlier lives left."""

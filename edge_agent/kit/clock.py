@@ -10,20 +10,65 @@ middle of one adds nothing.
 The axis is named `<boot id without dashes>.<inode of the time namespace>`: a reboot or a container with its own time
 begins another one.
 
+How far off the wall clock may be is the kernel's word, by adjtimex(2), which needs no privilege to be read. It counts
+only while some daemon keeps the kernel synchronised, and not while the clock is being slewed hard, since such a daemon
+is still far from the true time then. The greatest error is what the kernel holds possible, and what it has yet to slew,
+and 0.1 s: some daemons tell the kernel after each poll that the error is 0. While a leap second is due it is 1 s more.
+A wall clock that this process sees otherwise than the kernel does (a library that lies to it) is not known at all.
+
 Timers of the loop follow CLOCK_MONOTONIC, which is slewed and stops in suspend; `sleep_until` therefore looks at the
 axis after each sleep, and at least once a minute.
 """
 
 import asyncio
+import struct
 import time
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 _LONGEST_SLEEP = 60.0
 """Seconds after which a long sleep looks at the axis, in case the machine was suspended."""
 
 _SUSPENDED = 1_000_000
 """Nanoseconds by which the difference of two clocks must move to be looked at closely."""
+
+_TIMEX = struct.Struct("@I4li6l")
+"""The head of `struct timex`: modes, offset, freq, maxerror, esterror, status, constant, precision, tolerance, the
+time of day in s and us (or ns), tick. Words of 64 bits."""
+_TIMEX_ROOM = 256
+_READ_ADJTIME = 0xA001
+"""ADJ_OFFSET_SS_READ: what is left of an adjtime(3), in us, instead of the offset."""
+_TIME_OK, _TIME_ERROR = 0, 5
+_STA_UNSYNC, _STA_NANO = 0x0040, 0x2000
+_TICK, _PPM_OF_TICK, _ONE_PPM = 10_000, 100, 65_536
+"""Microseconds of a tick at USER_HZ 100, what one more of them is in ppm, and one ppm in `freq`."""
+_SLEWED_PPM = 1000
+_LEAST_ERROR, _LEAP, _COARSE = 100, 1000, 20
+"""Ms: what is added always, and about a leap second; what two readings of one clock may differ by."""
+
+
+class Discipline(NamedTuple):
+    """What adjtimex(2) says of the wall clock. Times in us, but `offset` in ns where `status` has STA_NANO."""
+
+    state: int
+    status: int
+    offset: int
+    freq: int
+    maxerror: int
+    tick: int
+    adjtime: int
+    """What is left of an adjtime(3)."""
+
+    @property
+    def error(self) -> int | None:
+        """How far off the wall clock may be in ms; None when that is not known."""
+        slewed = abs((self.tick - _TICK) * _PPM_OF_TICK + self.freq / _ONE_PPM)
+        if self.state == _TIME_ERROR or self.status & _STA_UNSYNC or slewed > _SLEWED_PPM:
+            return None
+        offset = -(-abs(self.offset) // 1000) if self.status & _STA_NANO else abs(self.offset)
+        possible = -(-(self.maxerror + offset + abs(self.adjtime)) // 1000) + _LEAST_ERROR
+        return possible if self.state == _TIME_OK else possible + _LEAP
 
 
 class SystemClock:
@@ -55,6 +100,17 @@ class SystemClock:
         """The wall clock in Unix ms."""
         return time.time_ns() // 1_000_000
 
+    def wall_error(self) -> int | None:
+        """How far off the wall clock may be in ms, as the module says; None when that is not known."""
+        before = self.wall()
+        found = _discipline()
+        if found is None:
+            return None
+        kernel, of_day = found
+        # The kernel's own time of day, read between two of this process's, within the tick by which it may be coarser.
+        honest = before - _COARSE <= of_day <= self.wall() + _COARSE
+        return kernel.error if honest else None
+
     async def sleep(self, seconds: float) -> None:
         """Wait so long, by the loop's timers."""
         await asyncio.sleep(seconds)
@@ -70,3 +126,24 @@ def _difference() -> int:
     """Nanoseconds spent in suspend, plus what went by between the two readings."""
     monotonic = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - monotonic
+
+
+def _discipline() -> tuple[Discipline, int] | None:
+    """What the kernel says of its clock, and its time of day in Unix ms; None where it must not be asked."""
+    import ctypes  # noqa: PLC0415 - few ask, and not at the start
+
+    room = ctypes.create_string_buffer(_TIMEX_ROOM)
+    try:
+        adjtimex = ctypes.CDLL(None).adjtimex
+    except (OSError, AttributeError):  # a libc that has none
+        return None
+    state = adjtimex(room)
+    if state < 0:
+        return None
+    _, offset, freq, maxerror, _, status, _, _, _, seconds, parts, tick = _TIMEX.unpack_from(room)
+    _TIMEX.pack_into(room, 0, _READ_ADJTIME, *[0] * 11)
+    left = _TIMEX.unpack_from(room)[1] if adjtimex(room) >= 0 else None
+    if left is None:
+        return None
+    of_day = seconds * 1000 + parts // (1_000_000 if status & _STA_NANO else 1000)
+    return Discipline(state, status, offset, freq, maxerror, tick, left), of_day

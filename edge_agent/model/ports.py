@@ -30,7 +30,10 @@ class Clock(Protocol):
         """Milliseconds on the axis."""
 
     def wall(self) -> int:
-        """The machine's wall clock in Unix ms; a first guess for display, never a measurement."""
+        """The machine's wall clock in Unix ms; a measurement only within what `wall_error` says."""
+
+    def wall_error(self) -> int | None:
+        """How far off `wall` may be in ms, as the kernel has it; None when it does not know, or must not be asked."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait so long."""
@@ -176,7 +179,7 @@ class TrueTime(Protocol):
         """Learn from one answer."""
 
     def anchor(self) -> Anchor | None:
-        """The best bounds known now; None before the first."""
+        """A claim about one instant, true whatever the axis did later, to ride in a batch; None before the first."""
 
     def now(self) -> int | None:
-        """True time in Unix ms, the middle of the bounds; None before the first anchor."""
+        """True time in Unix ms as it is estimated, be it a guess; None before the first answer."""

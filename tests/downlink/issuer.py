@@ -44,12 +44,13 @@ class Number:
 
 
 class SetTime:
-    """`model.ports.TrueTime`: `offset` and `error` in ms; None before the first anchor."""
+    """`model.ports.TrueTime`: `offset` and `error` in ms; None before the first answer. A guess is no anchor."""
 
     def __init__(self, clock: SimClock) -> None:
         self._clock = clock
         self.offset: int | None = NOW - 1_000_000
         self.error = 0
+        self.guessed = False
         self.asked = 0
         """How often the anchor was asked for."""
 
@@ -58,7 +59,7 @@ class SetTime:
 
     def anchor(self) -> Anchor | None:
         self.asked += 1
-        if self.offset is None:
+        if self.offset is None or self.guessed:
             return None
         return Anchor(self.offset - self.error, self.offset + self.error, self._clock.now())
 

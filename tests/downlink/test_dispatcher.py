@@ -132,6 +132,21 @@ def test_nothing_is_judged_by_time_before_the_first_anchor() -> None:
     run(main())
 
 
+def test_the_guess_of_a_hub_that_is_not_sure_of_its_time_is_enough_to_judge_by_within_a_second() -> None:
+    async def main() -> None:
+        device = Device(born_disk)
+        device.time.guessed = True
+        async with running(device.dispatcher):
+            await device.dispatcher.hear(issue("fresh"))
+            await device.dispatcher.hear(issue("surely", issued_at=NOW - 5000, expires_at=NOW + 1100))
+            await device.dispatcher.hear(issue("perhaps", issued_at=NOW - 5000, expires_at=NOW + 900))
+            await anyio.sleep(6)
+        assert device.ends() == [("perhaps", "expired", "expired"), ("fresh", "done", None), ("surely", "done", None)]
+
+    born_disk = born(MemoryDisk())
+    run(main())
+
+
 def test_while_offline_nothing_is_looked_for_unless_something_waits() -> None:
     def looks(disk: MemoryDisk, *words: Signed) -> int:
         async def main() -> int:

@@ -81,6 +81,8 @@ class Hub:
         offload = InlineOffload()
         self.store = store
         self.now = HUB_NOW
+        self.era = 0
+        """Which guess `now` is of, 0 while it is known."""
         self.pace = 0
         """How many ms pass each time that somebody looks at the clock."""
         self.reports: list[tuple[str, Mapping[str, Any]]] = []
@@ -93,6 +95,7 @@ class Hub:
             self._look,
             options,
             offload.worker("intake"),
+            era=lambda: self.era,
             apply_report=self._report,
             apply_event=lambda _, device, said: self.events.append((device, said)),
             stored=lambda _, parcel: self.stored.append(parcel),

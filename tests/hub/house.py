@@ -18,6 +18,8 @@ from tests.sim.clock import SimClock
 from tests.sim.offload import InlineOffload
 
 JSON = "application/json"
+OK = b"ok\nclock within 100 ms\n"
+"""What `/healthz` and `/readyz` say of a hub that lacks nothing."""
 
 
 class House:
@@ -96,7 +98,7 @@ class Reader:
 async def opened(settings: Settings | None = None, database: Path | None = None, seed: int = 7) -> AsyncIterator[House]:
     """A hub that is open but whose pulses stand still: furnished."""
     clock = SimClock()
-    hub = Hub(settings or Settings(), clock, random.Random(seed), InlineOffload(), database)
+    hub = Hub(settings or Settings(clock_error=0.1), clock, random.Random(seed), InlineOffload(), database)
     await hub.open()
     house = House(hub, clock)
     await house.furnish()

@@ -169,3 +169,30 @@ def test_readings_that_a_device_made_up_never_pass_what_is_stored() -> None:
     for number in range(3):
         epoch.thin(((number, number + 1),), 2**62)
     assert epoch.thinned_readings == 2**62
+
+
+def named(*epochs: int) -> list[Holding]:
+    return [Holding("telemetry", epoch, 1, ((0, 1),)) for epoch in epochs]
+
+
+def ranks(*inventories: list[Holding]) -> dict[int, int]:
+    """The rank of each epoch after these inventories, each by a hub that was started again."""
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(dedupe.SCHEMA)
+    for inventory in inventories:
+        epochs = Epochs(1)
+        epochs.hold(connection, inventory, whole=True)
+        save(connection, epochs.changed())
+    found = {epoch: row.rank for epoch, row in every_epoch(connection, 1).items()}
+    connection.close()
+    return found
+
+
+def test_epochs_are_ranked_in_the_order_in_which_inventories_name_them() -> None:
+    assert ranks(named(50, 20)) == {50: 1, 20: 2}
+    assert ranks(named(50), named(50, 20), named(20, 30, 10)) == {50: 1, 20: 2, 30: 3, 10: 4}
+    assert ranks(named(50), named(20)) == {50: 1, 20: 2}
+
+
+def test_an_epoch_that_is_named_late_before_others_never_gets_a_rank() -> None:
+    assert ranks(named(50), named(20, 50, 30), named(20)) == {50: 1, 20: -1, 30: 2}

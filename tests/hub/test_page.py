@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.hub.house import alive, opened
+from tests.hub.house import OK, alive, opened
 from tests.sim.loop import run
 
 
@@ -125,6 +125,6 @@ def test_metrics_name_no_device() -> None:
 def test_health_is_open(path: str) -> None:
     async def scene() -> None:
         async with opened() as house:
-            assert (await house.ask("GET", path)).body == b"ok\n"
+            assert (await house.ask("GET", path)).body == OK
 
     run(scene())

@@ -7,6 +7,7 @@ from structlog.testing import capture_logs
 from edge_agent.hub.exchange import Ask, Caller, Reply
 from edge_agent.hub.router import ADMIN, ANYONE, DEVICE, VIEWER, Route, Router, Sight, problem
 from edge_agent.hub.store import StoreFull
+from edge_agent.hub.wall import Wall
 from edge_agent.model.failure import Malformed
 from edge_agent.model.http import Request
 from edge_agent.wire.headers import parse_hub_time
@@ -59,7 +60,7 @@ PEOPLE = Book({"t1": Caller("viewer", "vic"), "t2": Caller("admin", "ann")})
 
 def answer(method: str, path: str, headers: dict[str, str] | None = None, error: int | None = 100) -> Reply:
     async def scene() -> Reply:
-        router = Router(ROUTES, DEVICES, PEOPLE, SimClock(), error, lambda _device: None, lambda _sight: None)
+        router = Router(ROUTES, DEVICES, PEOPLE, Wall(SimClock(), error), lambda _device: None, lambda _sight: None)
         return await router.answer(Request(method, path, headers or {}), "192.0.2.9")
 
     return run(scene())
@@ -130,7 +131,7 @@ def test_a_path_that_is_named_whole_stands_before_one_with_a_name_in_it() -> Non
 
     async def scene() -> None:
         routes = (Route("GET", "/a/{id}", ANYONE, echo, ""), Route("GET", "/a/b", ANYONE, whole, ""))
-        router = Router(routes, DEVICES, PEOPLE, SimClock(), 100, lambda _device: None, lambda _sight: None)
+        router = Router(routes, DEVICES, PEOPLE, Wall(SimClock(), 100), lambda _device: None, lambda _sight: None)
         assert (await router.answer(Request("GET", "/a/b?c=1"), "")).body == b"whole"
         assert orjson.loads((await router.answer(Request("GET", "/a/c?d=1"), "")).body)[2:] == [{"id": "c"}, {"d": "1"}]
 
@@ -173,7 +174,7 @@ def test_signs_of_life_and_requests_are_told() -> None:
     seen: list[Sight] = []
 
     async def scene() -> None:
-        router = Router(ROUTES, DEVICES, PEOPLE, SimClock(), 100, heard.append, seen.append)
+        router = Router(ROUTES, DEVICES, PEOPLE, Wall(SimClock(), 100), heard.append, seen.append)
         await router.answer(Request("GET", "/api/devices/d1/x", KEY), "p")
         await router.answer(Request("GET", "/api/devices/d2/x", KEY), "p")
         await router.answer(Request("GET", "/api/view/d1", VIEWING), "p")

@@ -219,7 +219,7 @@ def test_live_ticks_reach_viewers_with_true_time_and_reasons() -> None:
             told = orjson.loads((await reader.until("telemetry")).data)
             assert told == {
                 "device": "car-1", "collector": "gpu", "axis": AXIS, "at": 5000, "ts": 5000 + OFFSET, "ts_err": 5,
-                "readings": TICK[2],
+                "flag": "anchored", "readings": TICK[2],
             }  # fmt: skip
 
     run(scene())

@@ -1,11 +1,15 @@
-"""The real clock: its name, its steadiness, its waits."""
+"""The real clock: its name, its steadiness, its waits, and how far off its wall may be."""
 
 import asyncio
 import re
 import time
 from pathlib import Path
 
-from edge_agent.kit.clock import SystemClock
+import pytest
+
+from edge_agent.kit.clock import Discipline, SystemClock
+
+SYNCHRONISED = Discipline(state=0, status=0x2001, offset=0, freq=0, maxerror=0, tick=10_000, adjtime=0)
 
 
 def test_the_axis_is_named_by_boot_and_time_namespace() -> None:
@@ -53,3 +57,43 @@ def test_a_wait_for_the_past_lets_others_run() -> None:
 
 def test_the_wall_is_unix_time() -> None:
     assert abs(SystemClock().wall() - time.time() * 1000) < 1000
+
+
+def test_the_kernel_is_asked_and_answers_or_does_not_know() -> None:
+    error = SystemClock().wall_error()
+    assert error is None or error >= 100
+
+
+@pytest.mark.parametrize(
+    ("said", "error"),
+    [
+        ({}, 100),
+        ({"maxerror": 16_001}, 117),
+        ({"offset": -2_500_000}, 103),
+        ({"offset": -2_500, "status": 0x0001}, 103),
+        ({"adjtime": -7_000_000}, 7_100),
+        ({"maxerror": 500, "offset": 400_000, "adjtime": 100}, 101),
+        ({"freq": 1000 * 65_536}, 100),
+        ({"freq": -500 * 65_536, "tick": 9_995}, 100),
+        ({"state": 1}, 1_100),
+        ({"state": 3, "maxerror": 5_000}, 1_105),
+    ],
+)
+def test_a_synchronised_wall_is_off_by_what_the_kernel_holds_possible_at_most(said: dict[str, int], error: int) -> None:
+    assert SYNCHRONISED._replace(**said).error == error
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"state": 5},
+        {"status": 0x0040},
+        {"status": 0x2041, "maxerror": 0},
+        {"tick": 11_000},
+        {"tick": 9_900, "freq": 100 * 65_536, "status": 0x0040},
+        {"freq": 1001 * 65_536},
+        {"freq": -500 * 65_536, "tick": 9_994},
+    ],
+)
+def test_a_wall_that_nobody_keeps_or_that_is_slewed_hard_is_not_known(said: dict[str, int]) -> None:
+    assert SYNCHRONISED._replace(**said).error is None

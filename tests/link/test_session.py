@@ -184,7 +184,8 @@ def test_true_time_is_learnt_from_every_answer_without_the_time_to_connect() -> 
             assert isinstance(answer, Answer)
             first = keeper.anchor()
             assert first is not None
-            assert first.hi - first.lo == answer.received_at - answer.sent_at + 6
+            taken = answer.received_at - answer.sent_at
+            assert taken <= first.hi - first.lo - 6 <= taken + 1, "and what the axis may drift meanwhile"
             async with link.stream(GET):
                 assert keeper.anchor() is not None
 

@@ -1,6 +1,7 @@
 """Runs the proofs and prints their table: `python -m tests.proofs [--table] [--json] [ROW...]`.
 
-Ends with 0 when every row that was asked for is met or cannot be tried here, 1 when one is not met or not complete.
+Ends with 0 when every row that was asked for is met or cannot be tried here, 1 when one is not met or not complete. A
+part that breaks by itself is said and left for the next run; the others go on.
 """
 
 import argparse
@@ -44,7 +45,12 @@ def _try(row: Row, ledger: Ledger) -> None:
     with ProcessPoolExecutor(row.side_by_side, mp_context=get_context("spawn")) as pool:
         running = {pool.submit(prove, row.name, part): part for part in left}
         for future in as_completed(running):
-            found, done = future.result(), done + 1
+            done += 1
+            fault = future.exception()
+            if fault is not None:  # of the proof, not of what it proves: the part is tried again by the next run
+                _say(f"{row.name}: part {running[future]} did not come to its end: {fault!r}")
+                continue
+            found = future.result()
             ledger.keep(row.name, running[future], found)
             _say(f"{row.name}: part {running[future]}, {done} of {len(left)}, {time.monotonic() - began:.0f} s")
             for violation in found.violations:

@@ -27,7 +27,7 @@ from tests.proofs.vmimage import Eye, lacking_for_an_image, new_image, promised
 _MEMORY = "/dev/shm"
 _PLAYS = ("writes", "runs", "writes", "dark", "writes", "fails", "writes", "falters")
 """Of part 0, 1, ..., and again from the start."""
-_PARTS = 16
+_PARTS = 12
 _LIVES = 2
 _LEAST_CUTS = 20
 _MADE_UP = 45

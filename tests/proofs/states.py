@@ -20,8 +20,8 @@ from tests.proofs.row import Findings, Row, fewer_than, greatest, total, tried
 from tests.proofs.scripts import CASES, Case, drawn
 from tests.sim.loop import run
 
-_LEAST = 2_000_000
-_PARTS = 12
+_LEAST = 500_000
+_PARTS = 4
 _STATES_A_PART = 250_000
 _HALVES = 2
 _DRAWN = ((12, 36), (2,))

@@ -15,11 +15,13 @@ class SimClock:
         axis: str = "00000000000000000000000000000001.0",
         start: int = 1_000_000,
         wall: int = 1_800_000_000_000,
+        wall_error: int | None = None,
     ) -> None:
         self._loop = loop or asyncio.get_running_loop()
         self._axis = axis
         self._zero = self._loop.time() - start / 1000
         self._wall_offset = wall - start
+        self._wall_error = wall_error
 
     @property
     def axis(self) -> str:
@@ -31,9 +33,13 @@ class SimClock:
     def wall(self) -> int:
         return self.now() + self._wall_offset
 
-    def set_wall(self, wall: int) -> None:
-        """Step the wall clock; the axis does not notice."""
+    def wall_error(self) -> int | None:
+        return self._wall_error
+
+    def set_wall(self, wall: int, error: int | None = None) -> None:
+        """Step the wall clock; the axis does not notice. `error` is what the kernel says of it from now on."""
         self._wall_offset = wall - self.now()
+        self._wall_error = error
 
     def suspend(self, seconds: float) -> None:
         """The machine slept: the axis and the wall went on, timers did not."""

@@ -81,7 +81,7 @@ class Skies:
 
     async def _other(self) -> Hub:
         """A hub that never heard of this device."""
-        hub = Hub(Settings(), self._clock, Random("another hub"), InlineOffload())
+        hub = Hub(Settings(clock_error=0.1), self._clock, Random("another hub"), InlineOffload())
         await hub.open()
         await hub.accounts.add_device("someone-else")
         return hub

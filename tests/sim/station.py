@@ -103,7 +103,7 @@ class Station:
         self._lives += 1
         chance = Random(f"hub {self._seed} {self._lives}")
         offload = InlineOffload(chance if self._pace else None, self._pace)
-        return Hub(Settings(), self._clock, chance, offload)
+        return Hub(Settings(clock_error=0.1), self._clock, chance, offload)
 
     def _serve(self, hub: Hub) -> None:
         self._line.router = hub.router

@@ -13,6 +13,11 @@ stored beats thinned beats lost beats held. What is left below `told` is lost to
 did not know of it. Only what is left from there on is missing. Nothing of this is written down, so a frame that comes
 late corrects it. Among loss reasons the one that comes first in the row wins.
 
+Beside that a row says in which order the epochs of a device came, and on which axis one is, so that an axis of which
+nothing is known lies between others (`hub.neighbours`). Inventories name the epochs of a lane oldest first: those that
+are new take the next ranks in that order. One that comes to light before others that have a rank gets none for ever
+(-1): where it stands among those is not known. Both are 0 until an inventory names it, and a frame of it comes.
+
 A row is bounded: a set has at most 4,096 ranges, so that a device that numbers its frames with holes, or lies, makes no
 write dearer without end. A right device never comes near: numbers are born without holes, and newest first leaves one
 hole for each outage that it works off. Beyond the bound nothing is refused:
@@ -40,25 +45,28 @@ CREATE TABLE IF NOT EXISTS epoch (
     sender INTEGER NOT NULL, epoch INTEGER NOT NULL, lane TEXT NOT NULL, next INTEGER NOT NULL,
     readings INTEGER NOT NULL, stored TEXT NOT NULL, thinned TEXT NOT NULL, lost TEXT NOT NULL, held TEXT NOT NULL,
     told INTEGER NOT NULL DEFAULT 0, thinned_readings INTEGER NOT NULL DEFAULT 0, closed INTEGER NOT NULL DEFAULT 0,
+    rank INTEGER NOT NULL DEFAULT 0, axis INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (sender, epoch)
 ) STRICT, WITHOUT ROWID;
 """
 
 _UNSETTLED = "SELECT epoch, lane FROM epoch WHERE sender = ? AND (held <> '[]' OR told < next) LIMIT ?"
-_COLUMNS = "lane, next, readings, stored, thinned, lost, held, told, thinned_readings, closed"
+_COLUMNS = "lane, next, readings, stored, thinned, lost, held, told, thinned_readings, closed, rank, axis"
 _SELECT = f"SELECT {_COLUMNS} FROM epoch WHERE sender = ? AND epoch = ?"  # noqa: S608 - a constant
-_UPSERT = "INSERT OR REPLACE INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_UPSERT = "INSERT OR REPLACE INTO epoch VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_NEWEST = "SELECT ifnull(max(rank), 0) FROM epoch WHERE sender = ?"
 _MOST_KEPT = 64
 _MOST_TURNED = 4096
 """Epochs that one inventory settles by not naming them; the next one settles more."""
 
 _MOST_COUNTED = 2**62
 _UNACCOUNTED = "unaccounted"
+_NO_RANK = -1
 
 MOST_RANGES = 4096
 """Of a set in a row. One of the highest numbers takes 168 KiB as text."""
 
-Row = tuple[int, int, LaneName, int, int, str, str, str, str, int, int, int]
+Row = tuple[int, int, LaneName, int, int, str, str, str, str, int, int, int, int, int]
 """An epoch as it is saved."""
 
 
@@ -80,6 +88,8 @@ class Epoch:
     told: int = 0
     thinned_readings: int = 0
     closed: int = 0
+    rank: int = 0
+    axis: int = 0
     changed: bool = False
 
     def has(self, seq: int) -> bool:
@@ -128,6 +138,15 @@ class Epoch:
         following = max(self.next, told)
         if (self.held, self.next, self.told) != (holding.held, following, told):
             self.held, self.next, self.told, self.changed = holding.held, following, told, True
+
+    def stand(self, rank: int) -> None:
+        """Note which of its sender's epochs it is."""
+        self.rank, self.changed = rank, True
+
+    def lie(self, axis: int) -> None:
+        """Note the row of the axis that its frames are on."""
+        if not self.axis:
+            self.axis, self.changed = axis, True
 
     def sum(self) -> "Sum":
         """Where each number below `next` is, every one counted once."""
@@ -212,11 +231,18 @@ class Epochs:
         self._sender = sender
         self._read: dict[int, Epoch] = {}
         self._unsettled: dict[int, LaneName] | None = None
+        self._newest: int | None = None
 
     def hold(self, connection: sqlite3.Connection, inventory: Sequence[Holding], *, whole: bool) -> None:
         """Take over an inventory. Of an epoch that a whole one does not name, all is drawn and nothing held."""
+        lanes: dict[LaneName, list[Epoch]] = {}
         for holding in inventory:
-            self.at(connection, holding.epoch, holding.lane).hold(holding)
+            row = self.at(connection, holding.epoch, holding.lane)
+            row.hold(holding)
+            lanes.setdefault(holding.lane, []).append(row)
+        for rows in lanes.values():
+            if not all(row.rank for row in rows):
+                self._order(connection, rows)
         if not whole:
             return
         if self._unsettled is None:
@@ -229,6 +255,19 @@ class Epochs:
             del self._unsettled[epoch]
         if more:
             self._unsettled = None  # they are looked for again
+
+    def _order(self, connection: sqlite3.Connection, rows: Sequence[Epoch]) -> None:
+        """Give those their rank that an inventory names for the first time."""
+        if self._newest is None:
+            (self._newest,) = connection.execute(_NEWEST, (self._sender,)).fetchone()
+        last = max((index for index, row in enumerate(rows) if row.rank > 0), default=-1)
+        for index, row in enumerate(rows):
+            if not row.rank and index < last:
+                row.stand(_NO_RANK)
+            elif not row.rank:
+                assert self._newest is not None
+                self._newest += 1
+                row.stand(self._newest)
 
     def at(self, connection: sqlite3.Connection, epoch: int, lane: LaneName) -> Epoch:
         """The row of an epoch; a new one where there is none, of this lane."""
@@ -263,6 +302,8 @@ class Epochs:
                         row.told,
                         row.thinned_readings,
                         row.closed,
+                        row.rank,
+                        row.axis,
                     )
                 )
         for epoch in tuple(self._read)[:-_MOST_KEPT]:
@@ -295,6 +336,8 @@ def _read(
     told: int,
     thinned_readings: int,
     closed: int,
+    rank: int,
+    axis: int,
 ) -> Epoch:
     by_reason = {reason: _ranges(ranges) for reason, ranges in orjson.loads(lost).items()}
     return Epoch(
@@ -308,6 +351,8 @@ def _read(
         told,
         thinned_readings,
         closed,
+        rank,
+        axis,
     )
 
 

@@ -20,6 +20,7 @@ from edge_agent.hub import timeline
 from edge_agent.hub.parcels import MOST_UNPACKED, Parcel
 from edge_agent.hub.store import dedupe, frames
 from edge_agent.hub.store.dedupe import Epochs
+from edge_agent.hub.store.frames import AxisRow
 from edge_agent.hub.store.likeness import is_part_of
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.frame import FrameKind, Holding, Identity, LaneName, Range
@@ -41,6 +42,7 @@ _LANE_OF_KIND: Mapping[int, LaneName] = {
 }
 """The lane of each kind that is numbered in an epoch of its own; thinned frames are not."""
 
+_TELEMETRY = (FrameKind.TELEMETRY, FrameKind.THINNED)
 _STORED, _DUPLICATE = Settlement("stored"), Settlement("duplicate")
 _CONFLICT = Settlement("rejected", "identity_conflict")
 _MOST_SENDERS = 20_000
@@ -61,7 +63,8 @@ class Limits:
 class Deposit:
     """What one request brings: `clocks` are axis ms at its sending, `received_at` the hub's Unix ms.
 
-    A `whole` inventory names every epoch that the device holds something of.
+    A `whole` inventory names every epoch that the device holds something of. `era` is 0 while the hub knows the time,
+    else it names the guess that `received_at` is of (`frames`).
     """
 
     device: str
@@ -70,6 +73,7 @@ class Deposit:
     whole: bool
     clocks: Mapping[str, int]
     received_at: int
+    era: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,9 @@ class Receipt:
 
 @dataclass(slots=True)
 class _Axis:
-    """The row of an axis, its longest frame, its ceiling, and the anchor that came last."""
+    """The row of an axis, and the anchor that came last."""
 
-    row: int
-    longest: int
-    ceiling: int
+    row: AxisRow
     anchor: Anchor | None = None
 
 
@@ -121,7 +123,7 @@ class _Sheet:
         """Write all of it, one statement a table."""
         dedupe.save(connection, [row for sender in self.senders.values() for row in sender.epochs.changed()])
         frames.insert(connection, self.rows, self.payloads)
-        frames.widen(connection, [(axis.longest, axis.ceiling, axis.row) for axis in self.widened.values()])
+        frames.widen(connection, [axis.row for axis in self.widened.values()])
         for axis, anchors in self.anchors.items():
             timeline.learn(connection, axis, sorted(anchors, key=lambda anchor: anchor.at))
 
@@ -166,7 +168,8 @@ class Depositor:
         sender.epochs.hold(connection, deposit.inventory, whole=deposit.whole)
         _learn(connection, sender, deposit, fresh, sheet)
         for parcel, place in zip(fresh, places, strict=True):
-            sheet.rows.append(_row(sender, parcel, place, deposit.received_at))
+            sheet.rows.append(_row(sender, parcel, place, -deposit.received_at if deposit.era else deposit.received_at))
+            _lie(connection, sender, parcel, place)
             sheet.payloads.append(parcel.frame.payload)
             if isinstance(parcel.content, Survey):
                 self._catalogue(connection, sender, parcel.content, deposit.received_at)
@@ -197,7 +200,7 @@ class Depositor:
         for parcel in fresh:
             assert parcel.content is not None
             axis = sender.axes[parcel.content.axis]
-            at = parcel.span[1] + (axis.ceiling if axis.anchor is None else axis.anchor.offset)
+            at = parcel.span[1] + (axis.row.ceiling if axis.anchor is None else axis.anchor.offset)
             if at >= sender.told_at:
                 resource, sender.told_at = parcel.content.resource, at
         changed = resource is not None and resource != sender.resource
@@ -287,26 +290,40 @@ def _learn(
         if axis is None:
             if name not in longest:
                 continue  # a clock of an axis that no frame speaks of
-            axis = _Axis(frames.axis_of(connection, sender.row, name, ceiling), -1, ceiling + 1)
-            sender.axes[name] = axis
-        span = longest.get(name, 0)
-        if span > axis.longest or ceiling < axis.ceiling:
-            axis.longest, axis.ceiling = max(axis.longest, span), min(axis.ceiling, ceiling)
-            sheet.widened[axis.row] = axis
+            axis = sender.axes[name] = _Axis(frames.axis_of(connection, sender.row, name, ceiling, deposit.era))
+        row = _ceiled(axis.row._replace(longest=max(axis.row.longest, longest.get(name, 0))), ceiling, deposit.era)
+        if row != axis.row:
+            axis.row = row
+            sheet.widened[row.id] = axis
         new = [anchor for anchor in anchors.get(name, ()) if anchor != axis.anchor]
         if new:
-            sheet.anchors.setdefault(axis.row, set()).update(new)
+            sheet.anchors.setdefault(axis.row.id, set()).update(new)
             axis.anchor = max(new, key=lambda anchor: anchor.at)
 
 
-def _row(sender: _Sender, parcel: Parcel, place: Place, received_at: int) -> frames.FrameRow:
+def _ceiled(row: AxisRow, ceiling: int, era: int) -> AxisRow:
+    """An axis under what an arrival says of its ceiling, by a clock or by a guess."""
+    if era == row.era:
+        return row._replace(ceiling=min(row.ceiling, ceiling))
+    return row._replace(ceiling=ceiling, era=era) if row.era else row
+
+
+def _lie(connection: sqlite3.Connection, sender: _Sender, parcel: Parcel, place: Place) -> None:
+    """Note on which axis the epoch of a parcel of telemetry is; one that thinning moved is known by its own."""
+    assert parcel.content is not None
+    if parcel.frame.kind in _TELEMETRY:
+        epoch = place[0] if place[0] >= 0 else ~place[0]
+        sender.epochs.at(connection, epoch, "telemetry").lie(sender.axes[parcel.content.axis].row.id)
+
+
+def _row(sender: _Sender, parcel: Parcel, place: Place, arrived: int) -> frames.FrameRow:
     assert parcel.content is not None
     return frames.FrameRow(
         sender.row,
         *place,
         parcel.frame.kind,
-        sender.axes[parcel.content.axis].row,
+        sender.axes[parcel.content.axis].row.id,
         *parcel.span,
         parcel.readings,
-        received_at,
+        arrived,
     )

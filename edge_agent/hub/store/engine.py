@@ -12,27 +12,49 @@ that a hub can begin where the disk is full.
 
 import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from edge_agent.hub.store.failure import StoreBroken, mapped
 from edge_agent.model.failure import DeviceError
 
-VERSION = 2
+VERSION = 3
 """The version of the schema, raised when a table that stands must change."""
 
-_STEPS: Mapping[int, tuple[str, str]] = {
-    1: (
+_STEPS: Sequence[tuple[int, str, str]] = (
+    (
+        1,
         "epoch",
         """
         ALTER TABLE epoch ADD COLUMN told INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE epoch ADD COLUMN thinned_readings INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE epoch ADD COLUMN closed INTEGER NOT NULL DEFAULT 0;
         """,
-    )
-}
-"""By version: a table that the next one changed, and what changes one that stands."""
+    ),
+    (
+        2,
+        "epoch",
+        """
+        ALTER TABLE epoch ADD COLUMN rank INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE epoch ADD COLUMN axis INTEGER NOT NULL DEFAULT 0;
+        """,
+    ),
+    (2, "axis", "ALTER TABLE axis ADD COLUMN era INTEGER NOT NULL DEFAULT 0;"),
+    (
+        2,
+        "anchor",
+        """
+        CREATE TABLE claim (
+            axis INTEGER NOT NULL, at INTEGER NOT NULL, lo INTEGER NOT NULL, hi INTEGER NOT NULL,
+            PRIMARY KEY (axis, at, lo, hi)
+        ) STRICT, WITHOUT ROWID;
+        INSERT INTO claim SELECT axis, at, lo, hi FROM anchor;
+        DROP TABLE anchor;
+        """,
+    ),
+)
+"""A version, a table that the next one changed, and what changes one that stands."""
 
 OLDEST = (3, 37, 0)
 """The first SQLite that knows STRICT tables."""
@@ -149,4 +171,4 @@ def prepare(connection: sqlite3.Connection, schemas: Sequence[str], where: str) 
 def _steps(connection: sqlite3.Connection, version: int) -> list[str]:
     """What changes the tables of an older version that stand; a file that is new has none."""
     standing = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    return [change for older, (table, change) in _STEPS.items() if version <= older and table in standing]
+    return [change for older, table, change in _STEPS if version <= older and table in standing]

@@ -11,6 +11,10 @@ so no other frame can have its place, and no frame of its own is looked for wher
 
 Retention deletes a payload and leaves a digest with the frame, so that a number that comes again with other bytes is
 still told from a repeat. Times are ms; `arrived` and `*_seen` are the hub's, `first` and `last` the axis's.
+
+A hub that does not know the time guesses it: what it counts by a guess says which one (`era`; 0 is none). A ceiling
+that was guessed gives way to one that was not, and to one of another guess. `arrived` is negative where it was guessed,
+and nothing is deleted by that: once the hub knows the time, such a frame counts as having come then.
 """
 
 import hashlib
@@ -29,7 +33,7 @@ CREATE TABLE IF NOT EXISTS sender (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS axis (
     id INTEGER PRIMARY KEY, sender INTEGER NOT NULL, name TEXT NOT NULL,
-    longest INTEGER NOT NULL, ceiling INTEGER NOT NULL, UNIQUE (sender, name)
+    longest INTEGER NOT NULL, ceiling INTEGER NOT NULL, era INTEGER NOT NULL DEFAULT 0, UNIQUE (sender, name)
 ) STRICT;
 CREATE TABLE IF NOT EXISTS frame (
     id INTEGER PRIMARY KEY, sender INTEGER NOT NULL, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -52,6 +56,7 @@ _SELECT = """
 SELECT payload, digest FROM frame LEFT JOIN payload ON payload.frame = frame.id
 WHERE sender = ? AND epoch = ? AND seq = ?
 """
+_FIRST = "SELECT frame, payload FROM payload ORDER BY frame LIMIT ?"
 _DIGEST_SIZE = 16
 
 
@@ -102,11 +107,35 @@ def prune(connection: sqlite3.Connection, arrived_before: int, most: int) -> int
     """Delete the payloads of at most so many of the oldest frames that came before this; how many were deleted."""
     rows = connection.execute(
         "SELECT id, payload FROM frame JOIN payload ON payload.frame = frame.id"
-        " WHERE digest IS NULL AND arrived < ? ORDER BY arrived LIMIT ?",
+        " WHERE digest IS NULL AND arrived >= 0 AND arrived < ? ORDER BY arrived LIMIT ?",
         (arrived_before, most),
     ).fetchall()
+    return _delete(connection, rows)
+
+
+def drop(connection: sqlite3.Connection, most: int) -> int:
+    """Delete the payloads of at most so many frames that came first, whatever any clock said; how many were deleted."""
+    return _delete(connection, connection.execute(_FIRST, (most,)).fetchall())
+
+
+def _delete(connection: sqlite3.Connection, rows: Sequence[tuple[int, bytes]]) -> int:
     connection.executemany("UPDATE frame SET digest = ? WHERE id = ?", ((digest(body), row) for row, body in rows))
     connection.executemany("DELETE FROM payload WHERE frame = ?", ((row,) for row, _ in rows))
+    return len(rows)
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """When the newest payload came, in Unix ms, among those of which that is known; 0 without any."""
+    (arrived,) = connection.execute("SELECT max(arrived) FROM frame WHERE digest IS NULL").fetchone()
+    return max(0, arrived or 0)
+
+
+def adopt(connection: sqlite3.Connection, now: int, most: int) -> int:
+    """Let at most so many frames whose arrival was guessed count as having come now; how many there were."""
+    rows = connection.execute(
+        "SELECT id FROM frame WHERE digest IS NULL AND arrived < 0 ORDER BY arrived LIMIT ?", (most,)
+    ).fetchall()
+    connection.executemany("UPDATE frame SET arrived = ? WHERE id = ?", ((now, row) for (row,) in rows))
     return len(rows)
 
 
@@ -134,18 +163,31 @@ def touch(connection: sqlite3.Connection, sender: int, now: int, resource: Mappi
         connection.execute("UPDATE sender SET last_seen = ?, resource = ? WHERE id = ?", (now, written, sender))
 
 
-def axis_of(connection: sqlite3.Connection, sender: int, name: str, ceiling: int) -> int:
+class AxisRow(NamedTuple):
+    """An axis as its table has it."""
+
+    id: int
+    longest: int
+    ceiling: int
+    era: int
+
+
+def axis_of(connection: sqlite3.Connection, sender: int, name: str, ceiling: int, era: int) -> AxisRow:
     """The row of an axis, made under this ceiling when it is heard of for the first time."""
-    row = connection.execute("SELECT id FROM axis WHERE sender = ? AND name = ?", (sender, name)).fetchone()
-    if row is not None:
-        return int(row[0])
-    connection.execute("INSERT INTO axis VALUES (NULL, ?, ?, 0, ?)", (sender, name, ceiling))
-    return int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
+    asked = "SELECT id, longest, ceiling, era FROM axis WHERE sender = ? AND name = ?"
+    row = connection.execute(asked, (sender, name)).fetchone()
+    if row is None:
+        connection.execute("INSERT INTO axis VALUES (NULL, ?, ?, 0, ?, ?)", (sender, name, ceiling, era))
+        row = connection.execute(asked, (sender, name)).fetchone()
+    return AxisRow(*row)
 
 
-def widen(connection: sqlite3.Connection, rows: Iterable[tuple[int, int, int]]) -> None:
-    """Note spans of frames and ceilings of arrivals where they say more than is known: (longest, ceiling, axis)."""
-    connection.executemany("UPDATE axis SET longest = max(longest, ?), ceiling = min(ceiling, ?) WHERE id = ?", rows)
+def widen(connection: sqlite3.Connection, rows: Iterable[AxisRow]) -> None:
+    """Write what is known of axes now."""
+    connection.executemany(
+        "UPDATE axis SET longest = ?, ceiling = ?, era = ? WHERE id = ?",
+        ((row.longest, row.ceiling, row.era, row.id) for row in rows),
+    )
 
 
 def catalogue(

@@ -1,0 +1,1 @@
+"""The shelf of `edge-agent doctor`: one file a check, each with a constant `CHECK` (`cli.finding`)."""

@@ -1,0 +1,269 @@
+"""The walk of an export: where its slices of time are looked for, and what their frames tell.
+
+Invariants: each axis keeps the timeline on which it was first seen, so that slices, which are told one after the other
+while the times of a device move, neither leave a reading out nor tell one twice. A slice is looked for where its part
+of each axis lies on the timelines of now, on the snapshot that its list is made from.
+
+Of frames of several resolutions the finest tells (`layers`): a window is held until all that is finer has been read,
+within the slice and half of the longest window about it. Does not handle: frames that arrive behind the slice.
+"""
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from edge_agent.hub.exportlines import Form
+from edge_agent.hub.layers import Key, Layers, Source
+from edge_agent.hub.neighbours import lines
+from edge_agent.hub.parcels import MOST_UNPACKED
+from edge_agent.hub.query import Question, Span, spans, tracks
+from edge_agent.hub.store.frames import find_sender
+from edge_agent.hub.thinning import Raw
+from edge_agent.hub.timeline import Stamp, Timeline
+from edge_agent.model.failure import Malformed
+from edge_agent.model.frame import FrameKind
+from edge_agent.wire.batch import parse, unzip
+from edge_agent.wire.thins import MOST_WINDOW, Thins
+from edge_agent.wire.track import Track
+
+_CHUNK_BYTES = 64 * 1024
+_REACH = MOST_WINDOW // 2
+"""How far a window whose middle lies within a slice may reach out of it, in ms."""
+
+_MOST_PREFIXES = 20_000
+
+_EXTENTS = """
+SELECT id, name, longest,
+    (SELECT min(first) FROM frame WHERE axis = axis.id AND kind = ?1),
+    (SELECT max(first) FROM frame WHERE axis = axis.id AND kind = ?1),
+    (SELECT min(first) FROM frame WHERE axis = axis.id AND kind = ?2),
+    (SELECT max(first) FROM frame WHERE axis = axis.id AND kind = ?2)
+FROM axis WHERE sender = ?3
+"""
+
+
+class Slice(NamedTuple):
+    """A part of the range, in Unix ms, and its frames in order of each axis.
+
+    `dense` says that there are more than are taken; they begin at `earliest`.
+    """
+
+    start: int
+    stop: int
+    found: list[Span]
+    dense: bool
+    earliest: int
+
+
+@dataclass(slots=True)
+class _Part:
+    """Where axes have their part of a slice on the timelines of now, in Unix ms."""
+
+    start: int
+    stop: int
+    axes: set[int]
+
+
+@dataclass(slots=True)
+class Places:
+    """The axes of a device as they were when they were first seen: their timelines, and their names.
+
+    `most` is how many frames of a slice are taken.
+    """
+
+    device: str
+    most: int
+    lines: dict[int, Timeline] = field(default_factory=dict)
+    names: dict[int, str] = field(default_factory=dict)
+
+    def look(self, connection: sqlite3.Connection, start: int, stop: int) -> Slice:
+        """The frames that may have something in a slice, on one snapshot."""
+        found: list[Span] = []
+        dense = False
+        for part in _joined(self._parts(connection, start, stop)):
+            # Not validated: a device may have moved its times beyond what people may ask for.
+            asked = Question.model_construct(device=self.device, name="*", start=part.start, stop=part.stop)
+            spread = spans(connection, asked, self.most)
+            dense = dense or len(spread) > self.most
+            found.extend(span for span in spread if span.axis in part.axes)
+        begins = (self.lines[span.axis].stamp(span.begins).ts for span in found)
+        return Slice(start, stop, found, dense or len(found) > self.most, max(start, min(begins, default=start)))
+
+    def _parts(self, connection: sqlite3.Connection, start: int, stop: int) -> Iterator[_Part]:
+        """Where each axis that has frames in a slice is to be looked for."""
+        sender = find_sender(connection, self.device)
+        now = {axis: line for axis, _, line in lines(connection, sender)}
+        kinds = (int(FrameKind.TELEMETRY), int(FrameKind.THINNED))
+        for axis, name, longest, *ends in connection.execute(_EXTENTS, (*kinds, sender)).fetchall():
+            self.names[axis] = name
+            line = self.lines.setdefault(axis, now[axis])
+            known = [end for end in ends if end is not None]
+            extent = range(min(known), max(known) + longest + MOST_WINDOW + 1) if known else range(0)
+            if not extent or line.stamp(extent[0]).ts >= stop or line.stamp(extent[-1]).ts < start:
+                continue
+            first, after = (bisect_left(extent, ts, key=lambda at: line.stamp(at).ts) for ts in (start, stop))
+            if first < after:
+                lies = [now[axis].stamp(extent[place]).ts for place in (first, after - 1)]
+                yield _Part(lies[0], lies[1] + 1, {axis})
+
+
+def _joined(parts: Iterator[_Part]) -> list[_Part]:
+    """Those that overlap as one, in order."""
+    joined: list[_Part] = []
+    for part in sorted(parts, key=lambda part: part.start):
+        if joined and part.start <= joined[-1].stop:
+            joined[-1].stop = max(joined[-1].stop, part.stop)
+            joined[-1].axes |= part.axes
+        else:
+            joined.append(part)
+    return joined
+
+
+class _Placed(Stamp):
+    """A stamp that knows its axis ms."""
+
+    at: int = 0
+
+
+class Walk:
+    """Tells the points of slices. All of it runs on the worker that decodes."""
+
+    def __init__(self, places: Places, form: Form, name: str | None, attributes: Mapping[str, str]) -> None:
+        self._places, self._form, self._name, self._attributes = places, form, name, attributes
+        self._series: dict[Key, bytes | None] = {}
+        self._layers = Layers()
+        self._start = self._stop = 0
+        self._missing = self._missing_before = set[int]()
+        self.gone = 0
+        """Frames of the range that cannot be read any more."""
+
+    def begin(self, part: Slice) -> None:
+        """Turn to the next slice."""
+        self._layers, self._start, self._stop = Layers(), part.start, part.stop
+        self._missing, self._missing_before = set(), self._missing
+
+    def take(self, batches: Sequence[tuple[bytes | None, Span]]) -> Iterator[bytes]:
+        """Tell the points of these frames that stand in the slice, and what they leave behind, in chunks of lines."""
+        parts, size = list[bytes](), 0
+        for line in self._told(batches):
+            parts.append(line)
+            size += len(line)
+            if size >= _CHUNK_BYTES:
+                yield b"".join(parts)
+                parts, size = [], 0
+        if parts:
+            yield b"".join(parts)
+
+    def _told(self, batches: Sequence[tuple[bytes | None, Span]]) -> Iterator[bytes]:
+        layers = self._layers
+        for payload, span in batches:
+            line, axis = self._places.lines[span.axis], self._places.names[span.axis]
+            # Outside the slice only what a window that stands in it may reach matters.
+            if payload is None:
+                self._miss(span)
+            elif 2 * span.beyond <= layers.longest:
+                source: Source | None = None
+                try:
+                    for track, thins in self._tracks(payload):
+                        if thins is None:
+                            yield from self._take_track(track, span, line, axis)
+                        else:
+                            source = source or layers.source(thins)
+                            yield from self._hold_track(track, span, line, axis, source)
+                except Malformed:  # it was whole when it was stored
+                    self._miss(span)
+            for key, raw in layers.settle(span.axis, span.ahead):
+                yield self._window(key, raw, axis)
+
+    def _tracks(self, payload: bytes) -> Iterator[tuple[Track, Thins | None]]:
+        if self._name is not None:
+            yield from tracks(payload, self._name, self._attributes)
+            return
+        batch = parse(unzip(payload, MOST_UNPACKED))
+        for track in batch.tracks:
+            yield track, batch.thins
+
+    def _take_track(self, track: Track, span: Span, line: Timeline, axis: str) -> Iterator[bytes]:
+        """Tell the readings of a full track that stand in the slice, instant by instant."""
+        form, start, stop = self._form, self._start, self._stop
+        known = [(track.collector, series) for series in track.series]
+        chosen = [
+            (prefix, column)
+            for key, column in zip(known, track.columns, strict=True)
+            if (prefix := self._prefix(key)) is not None
+        ]
+        for place, at in enumerate(track.instants) if chosen else ():
+            stamp = line.stamp(at)
+            if start <= stamp.ts < stop:
+                instant = form.instant(stamp, axis, at)
+                for prefix, column in chosen:
+                    value = column[place]
+                    if value is not None:
+                        yield form.line(instant, prefix, value)
+        if span.number is not None:
+            for key, column in zip(known, track.columns, strict=True):
+                self._layers.tell((span.axis, key), span.number, track.instants, column)
+
+    def _hold_track(self, track: Track, span: Span, line: Timeline, axis: str, source: Source) -> Iterator[bytes]:
+        """Hold the points of a thinned track that stand in the slice, or about it."""
+        length = 1 if track.counts is None else source.thins.window
+        for place, first in enumerate(track.instants):
+            stamp = _placed(line, first + length // 2)
+            if not self._start - _REACH <= stamp.ts < self._stop + _REACH:
+                continue
+            within = self._start <= stamp.ts < self._stop
+            for number, series in enumerate(track.series):
+                key, raw = (track.collector, series), _raw(track, number, place, stamp)
+                if raw is None or self._prefix(key) is None:
+                    continue
+                held = self._layers.hold((span.axis, key), source, (first, length), raw, asked=within)
+                if within and not held:
+                    yield self._window(key, raw, axis)
+
+    def _window(self, key: Key, raw: Raw, axis: str) -> bytes:
+        assert isinstance(raw.stamp, _Placed)
+        prefix = self._prefix(key)
+        assert prefix is not None
+        instant = self._form.instant(raw.stamp, axis, raw.stamp.at)
+        # A counter's reading that was kept is a reading.
+        if key[1].kind == "counter":
+            return self._form.line(instant, prefix, raw.value)
+        return self._form.window(instant, prefix, raw)
+
+    def _prefix(self, key: Key) -> bytes | None:
+        """What the lines of a series share; None when it was not asked for."""
+        if key not in self._series:
+            if len(self._series) >= _MOST_PREFIXES:
+                self._series.clear()
+            held = dict(key[1].attributes)
+            wanted = all(held.get(name) == value for name, value in self._attributes.items())
+            self._series[key] = self._form.series(key) if wanted else None
+        return self._series[key]
+
+    def _miss(self, span: Span) -> None:
+        """Count a frame that is not there, once, though it may lie in several slices."""
+        if span.beyond == 0 and span.row not in self._missing:
+            self._missing.add(span.row)
+            self.gone += span.row not in self._missing_before
+
+
+def _placed(line: Timeline, at: int) -> _Placed:
+    stamp = _Placed(*line.stamp(at))
+    stamp.at = at
+    return stamp
+
+
+def _raw(track: Track, number: int, place: int, stamp: Stamp) -> Raw | None:
+    """A point of a thinned track, with what its window held; None where it has none."""
+    value = track.columns[number][place]
+    if value is None:
+        return None
+    if track.least is None or track.greatest is None or track.counts is None:
+        return Raw(stamp, value, value, value, 1)
+    least, greatest, count = (rows[number][place] for rows in (track.least, track.greatest, track.counts))
+    assert least is not None
+    assert greatest is not None
+    assert count is not None
+    return Raw(stamp, value, least, greatest, int(count))
