@@ -5,8 +5,6 @@ Read when somebody asks, not on a beat: private memory makes the kernel walk eve
 
 from dataclasses import dataclass
 
-import psutil
-
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -20,6 +18,8 @@ class Cost:
 
 def own_cost() -> Cost:
     """The cost of this process until now."""
+    import psutil  # noqa: PLC0415 - who asks for it can wait for the library; the first push cannot
+
     process = psutil.Process()
     spent, memory = process.cpu_times(), process.memory_full_info()
     return Cost(

@@ -37,8 +37,8 @@ Two things come of what is held. They differ, since the axis may have stood stil
 The error that `known` tells is the greatest distance of the estimate from that anchor's bounds now, or from its own
 while there is no anchor.
 
-Not handled: a hub that goes on lying in one way; a kernel that did not notice a pause and still calls itself
-synchronised, while no hub is there to contradict it.
+Not handled: a hub that goes on lying in one way; a kernel that did not notice a pause and goes on calling itself
+synchronised, for as long as no hub contradicts it.
 """
 
 from collections import deque

@@ -22,7 +22,7 @@ import stat
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -32,11 +32,11 @@ from packaging.requirements import Requirement
 
 from tests.proofs.ledger import ROOT
 
-_MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "dm_mod", "dm_flakey")
+_MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "dm_mod", "dm_flakey", "virtio_net")
 _NOT_NEEDED = frozenset({"__pycache__", "site-packages", "dist-packages", "test", "tests"}) | frozenset(
     {"idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "distutils", "pydoc_data", "unittest", "venv"}
 )
-_TREE = ("edge_agent", "tests/__init__.py", "tests/proofs/__init__.py", "tests/proofs/vm")
+_TREE = ("edge_agent", "tests/__init__.py", "tests/proofs/__init__.py", "tests/proofs/beats.py", "tests/proofs/vm")
 _FOLDERS = ("dev", "proc", "sys", "run", "tmp", "mnt", "dev/shm", "etc")
 _INIT = """#!{python} -I
 import sys
@@ -76,14 +76,16 @@ def lacking_for_a_guest() -> str:
     return ""
 
 
-def build(folder: Path) -> Guest:
-    """The guest with the tree as it is, its archive in this folder."""
+def build(folder: Path, more: Mapping[str, bytes] | None = None) -> Guest:
+    """The guest with the tree as it is, its archive in this folder; `more` are files of its own, by their paths."""
     image = kernel()
     assert image is not None, "lacking_for_a_guest said so"
     archive = folder / "guest.cpio"
     tree = _Archive()
     for part in _TREE:
         tree.add_code(ROOT / part, f"/tree/{part}")
+    for path, content in (more or {}).items():
+        tree.add_bytes(path, content, mode=0o600)
     archive.write_bytes(_ground(image).read_bytes() + tree.packed())
     return Guest(image, archive)
 

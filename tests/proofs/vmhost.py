@@ -4,7 +4,8 @@ One thread serves both while `hear` waits. What stands on the console is noted i
 that came after it is answered, so a mark never stands later than it was said. Leaving the block kills the machine (-9),
 which is its power cut.
 
-The guest says no more than its console and its disk: it has no network, and no other file of this machine.
+The guest says no more than its console and its disk: it has no network unless it is given one, and no other file of
+this machine.
 """
 
 import os
@@ -14,6 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -21,17 +23,24 @@ from tests.proofs.vmbuild import Guest
 from tests.proofs.vmdisk import Disk, Port
 
 PROGRAM = "qemu-system-x86_64"
+NO_NETWORK = ("-nic", "none")
 _MEMORY = 640
 _CHUNK = 2**18
 
 
 class Machine:
-    """A machine on a disk; `pid` is the process. `play` and `seed` are what the guest is told to do (`vm.first`)."""
+    """A machine on a disk. `play`, `seed` and `orders` are what the guest is told to do (`vm.first`).
 
-    def __init__(self, guest: Guest, disk: Disk, play: str, seed: int) -> None:
+    `besides` are QEMU's words for what the machine has besides its disk and console.
+    """
+
+    def __init__(
+        self, guest: Guest, disk: Disk, play: str, seed: int, orders: str = "", besides: Sequence[str] = NO_NETWORK
+    ) -> None:
         self._guest = guest
         self._disk = disk
-        self._orders = f"proof.play={play} proof.seed={seed}"
+        self._orders = f"proof.play={play} proof.seed={seed} {orders}"
+        self._besides = besides
         self._port = Port(disk)
         self._said = bytearray()
         self._lines: list[str] = []
@@ -94,11 +103,11 @@ class Machine:
             pass
 
     def _command(self, where: Path) -> list[str]:
-        machine = f"-M q35 -accel tcg -cpu max -smp 1 -m {_MEMORY} -display none -nodefaults -no-reboot -nic none"
+        machine = f"-M q35 -accel tcg -cpu max -smp 1 -m {_MEMORY} -display none -nodefaults -no-reboot"
         node = f"driver=nbd,server.type=unix,server.path={where},node-name=under-test"
         console = "console=ttyS0 panic=-1 quiet loglevel=0 mitigations=off"
         return [
-            *(PROGRAM, *machine.split(), "-serial", "stdio"),
+            *(PROGRAM, *machine.split(), *self._besides, "-serial", "stdio"),
             *("-kernel", str(self._guest.kernel), "-initrd", str(self._guest.archive)),
             *("-append", f"{console} {self._orders}"),
             *("-blockdev", node, "-device", "virtio-blk-pci,drive=under-test,write-cache=on"),

@@ -8,6 +8,7 @@ The kernel's command line says `proof.play=` (one of `_PLAYS`) and `proof.seed=`
     fails     a writer behind dm-flakey, through spells in which each write fails; it is killed after each, the file
               system mounted again, and another one started
     falters   the same with `edge-agent run`, whose open batches outlive it in memory
+    timed     `edge-agent run` with a hub at the host, which sets the clock (`timed`); `proof.port=` is where it listens
 
 A file system that saw a spell is left as by a power cut: what unmounting writes is forgotten. An orderly unmount would
 not do: when writing back old metadata failed unnoticed, ext4 of some kernels finds that out there and then, and takes
@@ -28,6 +29,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tests.proofs.vm.mapper import Mapper
+from tests.proofs.vm.timed import obey
 from tests.proofs.vm.words import say
 
 _DISK = Path("/dev/vda")
@@ -71,13 +73,17 @@ def main() -> None:
     """See the module."""
     try:
         _prepare()
-        orders = dict(word.split("=", 1) for word in Path("/proc/cmdline").read_text().split() if "=" in word)
+        orders = _orders()
         _PLAYS[orders["proof.play"]](random.Random(int(orders["proof.seed"])))
     except BaseException as error:  # noqa: BLE001 - whatever it is, the host must hear of it before the kernel stops
         traceback.print_exc()
         say(f"broken {type(error).__name__}: {error}")
     while True:
         time.sleep(1)
+
+
+def _orders() -> dict[str, str]:
+    return dict(word.split("=", 1) for word in Path("/proc/cmdline").read_text().split() if "=" in word)
 
 
 def _prepare() -> None:
@@ -130,6 +136,11 @@ def _falters(chance: random.Random) -> None:
     _suffer(chance, lambda: _AGENT)
 
 
+def _timed(_chance: random.Random) -> None:
+    _mount_disk(_DISK)
+    obey(int(_orders()["proof.port"]))
+
+
 def _suffer(chance: random.Random, command: Callable[[], tuple[str, ...]]) -> None:
     disk = _mapped()
     while True:
@@ -171,6 +182,7 @@ _PLAYS: Mapping[str, Callable[[random.Random], None]] = {
     "dark": _dark,
     "fails": _fails,
     "falters": _falters,
+    "timed": _timed,
 }
 
 
