@@ -37,6 +37,8 @@ _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 _PATIENCE = 5.0
 _ROOT = Path("/")
 _MOST_TOLD = 500
+_TOLD = (("lamps", list), ("config", dict), ("clock", dict))
+"""What agents of every version tell."""
 _GRANTED = re.compile(r"\bhub_key:(\S+)")
 
 Found = list[tuple[str, Finding]]
@@ -124,7 +126,7 @@ def _running(port: int) -> Mapping[str, Any] | None:
         return None
     finally:
         connection.close()
-    return said if isinstance(said, dict) and "lamps" in said else None
+    return said if isinstance(said, dict) and all(isinstance(said.get(name), kind) for name, kind in _TOLD) else None
 
 
 def _command(words: Sequence[str]) -> str | None:

@@ -105,6 +105,8 @@ _WALL_OFF_MS = 1000
 
 def clock_line(clock: Mapping[str, Any]) -> str:
     """What the agent knows of true time, as one line; `clock` is that object of its state."""
+    if "source" not in clock:
+        return "an earlier version of the agent runs, which does not tell"
     if clock["true_time"] is None:
         return "true time unknown: neither the hub nor the kernel has told it"
     error = clock["error_ms"]

@@ -197,16 +197,19 @@ class Instructions:
         )
         self._turn(connection, device, identity, kind, state, self._clock.wall())
 
-    async def expire(self) -> None:
-        """End what is not answered in time."""
+    async def expire(self, issued_since: int = 0) -> None:
+        """End what is not answered in time; what was issued before this (the hub's Unix ms) is left to a later look.
+
+        A hub that does not know the time can tell only by the guess by which an instruction was issued how old it is.
+        """
         now = self._clock.wall()
 
         def ended(connection: sqlite3.Connection) -> bool:
             rows = connection.execute(
                 "SELECT id, device, type, state FROM instruction WHERE expires_at < ?"
                 " AND state IN ('queued', 'sent', 'received', 'running')"
-                " AND (state IN ('queued', 'sent') OR expires_at < ?)",
-                (now - _GRACE_MS, now - _UNKNOWN_MS),
+                " AND (state IN ('queued', 'sent') OR expires_at < ?) AND issued_at >= ?",
+                (now - _GRACE_MS, now - _UNKNOWN_MS, issued_since),
             ).fetchall()
             for identity, device, kind, state in rows:
                 end = "expired" if state in {"queued", "sent"} else "unknown"

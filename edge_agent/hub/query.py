@@ -139,8 +139,7 @@ def spans(connection: sqlite3.Connection, question: Question, most: int) -> list
     found: list[Span] = []
     layered = False
     for axis, longest, line in lines(connection, sender):
-        least, greatest = line.offsets
-        start, stop = question.start - greatest, question.stop - least
+        start, stop = line.within(question.start, question.stop)
         rows = partial(_rows, connection, axis, longest, most + 1)
         # A window may reach into the range from before it.
         thinned = rows(_OVERLAPPING, FrameKind.THINNED, start - MOST_WINDOW, stop + _REACH)
@@ -155,7 +154,9 @@ def spans(connection: sqlite3.Connection, question: Question, most: int) -> list
             found.append(Span(line.stamp(first).ts, row, line, axis, first, (epoch, seq), beyond))
         early = 1 + max((last - first for first, last, *_ in full), default=0)
         # With the least offset none of them comes before it, wherever on the axis the offset changes.
-        found.extend(Span(first - early + least, row, line, axis, first - early) for first, _, row, *_ in thinned)
+        found.extend(
+            Span(first - early + line.offsets[0], row, line, axis, first - early) for first, _, row, *_ in thinned
+        )
     found.sort(key=lambda span: (span.starts, span.row))
     return _ahead(found)[: most + 1] if layered else found[: most + 1]
 

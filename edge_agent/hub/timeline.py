@@ -1,7 +1,8 @@
 """The timeline of an axis: from axis ms to true time, by every claim that its frames brought (`model.anchor`).
 
-What is kept: the claims as they came, of each ten minutes of an axis at most four: the first, the last, and those that
-say most from below and from above. Any choice of true claims is true; two are never made into one.
+What is kept: the claims as they came, of each ten minutes of an axis the first, the last, those that say most from
+below and from above, and both sides of each place where the axis stood still, so that little lies in doubt between
+them. Any choice of true claims is true; two are never made into one.
 
 What is made of them when somebody reads:
 
@@ -27,6 +28,7 @@ side allows, and the error is unknown. Both are flagged approximate. Does not ha
 import sqlite3
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from edge_agent.model.anchor import DRIFT_PPM, Anchor
@@ -39,6 +41,9 @@ CREATE TABLE IF NOT EXISTS claim (
 """
 
 BUCKET_MS = 600_000
+
+_MOST_BREAKS = 32
+"""Places in ten minutes of which both sides are kept."""
 
 _RAMP = 10
 """A step down is taken back over so many times its length."""
@@ -134,6 +139,19 @@ class Timeline:
         offsets = self._offsets or [self._offset]
         return min(offsets), max(offsets)
 
+    def within(self, start: int, stop: int) -> tuple[int, int]:
+        """From which axis time on, and before which, true time is `start` or later, and before `stop`.
+
+        Found on the line itself: its offsets may lie months apart where the axis stood still.
+        """
+        least, greatest = self.offsets
+
+        def found(ts: int) -> int:
+            places = range(ts - greatest, ts - least)
+            return places.start + bisect_left(places, ts, key=lambda at: self.stamp(at).ts)
+
+        return found(start), found(stop)
+
     def stamp(self, at: int) -> Stamp:
         """True time at an axis time; never less than at an earlier one."""
         if not self._places:
@@ -184,12 +202,19 @@ def _worth_most(anchors: set[Anchor]) -> set[Anchor]:
     def width(anchor: Anchor) -> int:
         return anchor.hi - anchor.lo
 
-    return {
+    kept = {
         min(anchors, key=lambda anchor: (anchor.at, width(anchor), anchor)),
         max(anchors, key=lambda anchor: (anchor.at, -width(anchor), anchor)),
         max(anchors, key=lambda anchor: (_low(anchor), -width(anchor), anchor)),
         min(anchors, key=lambda anchor: (_high(anchor), width(anchor), anchor)),
     }
+    breaks = [sides for sides in pairwise(sorted(anchors, key=lambda anchor: anchor.at)) if _breaks(*sides)]
+    return kept.union(*breaks[:_MOST_BREAKS])
+
+
+def _breaks(one: Anchor, following: Anchor) -> bool:
+    """Whether the axis cannot have gone on between two claims, or one of them is wrong."""
+    return following.lo > one.roof(following.at) or following.hi < one.floor(following.at)
 
 
 def _carried_on(anchors: Sequence[Anchor]) -> list[Anchor]:

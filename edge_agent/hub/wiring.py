@@ -172,7 +172,7 @@ class Hub:
             Pulse(clock, _TELL_SECONDS, self.presence.tell),
             Pulse(clock, KEEPALIVE_SECONDS, self._keep_alive),
             Pulse(clock, RENEW_SECONDS, self._renew),
-            Pulse(clock, _EXPIRE_SECONDS, self.instructions.expire),
+            Pulse(clock, _EXPIRE_SECONDS, self._expire),
             Pulse(clock, _TRIM_SECONDS, self.journal.trim),
             Pulse(clock, _PRUNE_SECONDS, self._pruner.prune),
             Pulse(clock, _CHECK_SECONDS, self.condition.check),
@@ -207,6 +207,9 @@ class Hub:
     def _look(self) -> None:
         for device in self._watchers.watched(self.streams.standing()):
             self.streams.watch(device)
+
+    async def _expire(self) -> None:
+        await self.instructions.expire(issued_since=self.wall.era)
 
     async def _renew(self) -> None:
         self._look()

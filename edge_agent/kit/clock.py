@@ -7,8 +7,8 @@ Read one after the other they differ by the time in between, too, so the differe
 only when it moved by more than a reading can: two calls of `now` never step back, and a thread that is put aside in the
 middle of one adds nothing.
 
-The axis is named `<boot id without dashes>.<inode of the time namespace>`: a reboot or a container with its own time
-begins another one.
+The axis is named `<boot id without dashes>.<ns by which this time namespace moves CLOCK_BOOTTIME>`: a reboot or a
+container with its own time begins another one.
 
 How far off the wall clock may be is the kernel's word, by adjtimex(2), which needs no privilege to be read. It counts
 only while some daemon keeps the kernel synchronised, and not while the clock is being slewed hard, since such a daemon
@@ -82,10 +82,11 @@ class SystemClock:
         """The name of the axis."""
         boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", "")
         try:
-            namespace = Path("/proc/self/ns/time").stat().st_ino
-        except FileNotFoundError:  # a kernel before 5.6, which has one time for all
-            namespace = 0
-        return f"{boot}.{namespace}"
+            _, seconds, nanoseconds = Path("/proc/self/timens_offsets").read_text("ascii").split()[3:6]
+            offset = int(seconds) * 1_000_000_000 + int(nanoseconds)
+        except (OSError, ValueError):  # a kernel before 5.6, which has one time for all
+            offset = 0
+        return f"{boot}.{offset}"
 
     def now(self) -> int:
         """Milliseconds on the axis."""

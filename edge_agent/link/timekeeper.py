@@ -10,7 +10,9 @@ highest rank first, and a guess below them:
     guess    `Edge-Hub-Time: <ms>;unsync`, taken as within 1 s. It serves `now` until the first claim comes, and never
              becomes an anchor: nobody vouches for it
 
-An answer with `Age` came out of a cache and says nothing. Rules for what is held:
+An answer with `Age` came out of a cache and says nothing. Nor does the `Date` of a redirect or of a page of HTML: that
+is how the portal of a network answers in a hub's place, and such a box may be years off. Bounds beyond all calendars
+say nothing either, since no batch can carry them. Rules for what is held:
 
 - A claim that agrees narrows it, whatever the claim's rank.
 - One of a lower rank that contradicts is ignored, and counted as a dispute. So a hub that lost its own source of time
@@ -58,9 +60,12 @@ _GUESS, _DATE, _KERNEL, _HUB = range(len(_RANKS))
 
 _GUESSED_ERROR = 1000
 _DATE_STALENESS = 1000
+_REDIRECTS = range(300, 400)
 _ASK_EVERY_MS = 10_000
 _LATELY_MS = 60_000
 _MOST_FLOORS, _MOST_CHOICES = 8, 16
+_BEYOND = 2**52
+"""Ms by which no offset differs from 0. Batches carry twice that, so drift that is taken off stays within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +125,7 @@ class Timekeeper:
     def observe(self, answer: Answer) -> None:
         """Learn from one answer; one without a usable stamp is passed over."""
         claim = _claim(answer)
-        if claim is not None:
+        if claim is not None and -_BEYOND <= claim.bounds.lo <= claim.bounds.hi <= _BEYOND:
             self._weigh(claim)
 
     def anchor(self) -> Anchor | None:
@@ -261,7 +266,7 @@ def _claim(answer: Answer) -> _Claim | None:
         rank, error = (_GUESS, _GUESSED_ERROR) if hub.error is None else (_HUB, hub.error)
         return _Claim(bounded(hub.stamp, error, 0, sent_at, received_at), sent_at, rank, hub.stamp)
     date = http_date(answer.headers.get("date", ""))
-    if date is None:
+    if date is None or answer.status in _REDIRECTS or "html" in answer.headers.get("content-type", "").lower():
         return None
     stamp = int(date.timestamp()) * 1000
     bounds = bounded(stamp, _GUESSED_ERROR, _DATE_STALENESS, sent_at, received_at)

@@ -10,7 +10,7 @@ A sampler takes over from the one before it. Of the collectors that both have, t
 beat at which a collector was at work when the first was left; what is asked at once stands for the last of them. After
 the last sampler that beat is nobody's: the agent stopped within it.
 
-    stalled   this loop came too late, or no sampler ran
+    stalled   this loop came too late, or the collector's thread did (what it read is not of this beat); no sampler ran
     hung      the collector did not return in time, or has not returned since; it is not asked again until it did
     failed    it raised, or gave something that is no reading; it is asked again at the next beat
 
@@ -39,6 +39,9 @@ from edge_agent.model.reading import Missed, Reading, Tick
 _FAR = 250
 """Milliseconds to the first beat from which on a collector is also asked at once."""
 
+_LATE = 500
+"""Milliseconds after which a collector that was asked must have begun: the process or the machine stood still."""
+
 _NUMBERS = frozenset({float, NoneType})
 _MOST = 2**63 - 1
 """How far from 0 a whole number may lie: JSON is written with 64 bits."""
@@ -60,12 +63,14 @@ class Schedule:
 class _Source:
     """A collector at work: what the sampler knows of it."""
 
-    def __init__(self, schedule: Schedule, worker: Worker) -> None:
+    def __init__(self, schedule: Schedule, worker: Worker, clock: Clock) -> None:
         self.name = schedule.name
         self.timeout = schedule.timeout
         self.worker = worker
         self.asked = False
+        self.began = 0
         self._collector = schedule.collector
+        self._clock = clock
         self._shapes: Sequence[object] = ()
         self._clean = True
 
@@ -75,7 +80,11 @@ class _Source:
         return self.asked or self.worker.stuck
 
     def gather(self) -> tuple[Reading, ...]:
-        """Collect once and check what came; runs in the worker. TypeError when it is not readings."""
+        """Collect once and check what came; runs in the worker. TypeError when it is not readings.
+
+        `began` is the axis time at which it began.
+        """
+        self.began = self._clock.now()
         try:
             readings = tuple(self._collector.collect())
         except _ENDS as error:
@@ -122,7 +131,7 @@ class Sampler:
         """Sample until cancelled."""
         periods: dict[int, list[_Source]] = {}
         for schedule in self._schedules:
-            source = _Source(schedule, self._offload.worker(f"collector.{schedule.name}"))
+            source = _Source(schedule, self._offload.worker(f"collector.{schedule.name}"), self._clock)
             periods.setdefault(max(1, round(schedule.interval * 1000)), []).append(source)
         try:
             async with anyio.create_task_group() as group:
@@ -187,6 +196,9 @@ class Sampler:
             self._miss(Missed(source.name, 1, "hung"))
             return
         self._light(source, "ok")
+        if source.began - at > _LATE:
+            self._miss(Missed(source.name, 1, "stalled"))
+            return
         self._take(Tick(source.name, at, readings))
 
     def _light(self, source: _Source, state: LampState, note: str = "") -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from edge_agent.hub.settings import Settings
 from tests.hub.deliveries import report
 from tests.hub.house import House, alive, instruct, opened, push, said
 from tests.sim.loop import run
@@ -132,6 +133,26 @@ def test_the_hub_ends_what_is_not_answered_and_a_late_answer_stands(told: str | 
             await teller.tell(identity, "done")
             await teller.tell(identity, "failed")
             assert (await row(house, identity))["state"] == "done"
+
+    run(scene())
+
+
+def test_a_clock_that_is_years_ahead_and_not_synchronised_ends_no_instruction_of_before() -> None:
+    async def scene() -> None:
+        async with alive(Settings()) as house:
+            house.clock.set_wall(house.clock.wall(), 100)
+            before, now = await instruct(house), house.clock.wall()
+            house.clock.set_wall(now + 10 * 365 * 86_400_000)
+            house.admin = await house.let_in("ann", "admin")
+            guessed = await instruct(house)
+            await house.clock.sleep(2 * 3600)
+            house.admin = await house.let_in("ann", "admin")
+            assert (await row(house, guessed))["state"] == "expired"
+            assert (await row(house, before))["state"] == "queued"
+            house.clock.set_wall(now + 2 * 3_600_000, 100)
+            await house.clock.sleep(60)
+            house.admin = await house.let_in("ann", "admin")
+            assert (await row(house, before))["state"] == "expired"
 
     run(scene())
 

@@ -163,6 +163,22 @@ def test_boots_lie_on_one_line_of_time() -> None:
     run(scene())
 
 
+def test_what_came_before_a_month_of_standstill_is_found_as_soon_as_what_came_after() -> None:
+    async def scene() -> None:
+        month = 30 * 86_400_000
+        async with hub(work=Options(most_frames=8)) as at:
+            for seq in range(40):
+                offset = OFFSET if seq < 20 else OFFSET + month
+                sure = Anchor(offset - 10, offset + 10, seq * 10_000)
+                await at.results(frame(EPOCH, seq, batch(ticks(seq * 10_000, 10, start=seq * 10), anchor=sure)))
+            for begun in (OFFSET + 120_000, OFFSET + month + 320_000):
+                found = await answer(at.history.query, **{**WHOLE, "start": str(begun), "stop": str(begun + 20_000)})
+                assert found["complete"]
+                assert [point["ts"] - begun for point in points(found)] == list(range(0, 20_000, 1000))
+
+    run(scene())
+
+
 @pytest.mark.parametrize("work", [Options(most_frames=64), Options(most_points=700)])
 def test_a_question_that_is_too_large_says_how_far_its_answer_reaches(work: Options) -> None:
     async def scene() -> None:

@@ -228,3 +228,15 @@ def test_where_a_side_is_open_or_none_is_left_the_ceiling_is_kept_as_near_as_can
     lo: int | None, hi: int | None, ceiling: int, offset: int
 ) -> None:
     assert Timeline([], ceiling, Room(0, 10, lo, hi)).stamp(3) == (3 + offset, None, "approximate")
+
+
+def test_both_sides_of_each_pause_are_kept_so_that_little_lies_in_doubt() -> None:
+    told = range(0, 590_000, 2000)
+    claims = [Anchor(TRUE + at // 100_000 * 30_000 - 10, TRUE + at // 100_000 * 30_000 + 10, at) for at in told]
+    line = learnt(claims)
+    doubtful = [at for at in told if (line.stamp(at).error or 0) > 1000]
+    assert len(doubtful) <= 5
+    for claim in claims:
+        stamp = line.stamp(claim.at)
+        assert stamp.error is not None
+        assert abs(stamp.ts - claim.at - claim.offset) <= stamp.error

@@ -67,6 +67,18 @@ def test_what_was_placed_by_a_wrong_clock_moves_once_it_is_set_right(off: int) -
     run(scene())
 
 
+def test_labels_that_came_while_the_clock_was_ahead_give_way_once_it_is_set_right() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            for now, era, site in ((HUB_NOW + YEARS, 3, "old"), (HUB_NOW, 0, "new"), (HUB_NOW - YEARS, 4, "new")):
+                at.now, at.era = now, era
+                await at.results(frame(EPOCH, era, batch(ticks(0, 10), resource={"site": site})))
+                told = await at.store.read(lambda db: db.execute("SELECT resource FROM sender").fetchone()[0])
+                assert orjson.loads(told) == {"site": site}
+
+    run(scene())
+
+
 async def ceilings(at: Hub) -> list[tuple[int, int]]:
     return await at.store.read(lambda db: db.execute("SELECT ceiling, era FROM axis").fetchall())
 

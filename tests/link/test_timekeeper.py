@@ -81,6 +81,10 @@ def test_a_better_answer_narrows_and_a_worse_one_does_no_harm(keeper: Timekeeper
         ({"edge_hub_time": "soon", "date": DATE}, None),
         ({"date": "soon"}, None),
         ({"date": DATE.replace(" GMT", "")}, None),
+        ({"date": DATE, "content_type": "text/HTML; charset=utf-8"}, None),
+        ({"edge_hub_time": f"{2**53};err=5"}, None),
+        ({"edge_hub_time": f"{TRUE};err={2**53}"}, None),
+        ({"edge_hub_time": f"{2**53};unsync"}, None),
         ({}, None),
     ],
 )
@@ -88,6 +92,11 @@ def test_what_stamps_say(keeper: Timekeeper, headers: dict[str, str], known: Kno
     keeper.observe(heard(1_000, 1_040, **headers))
     assert keeper.known() == known
     assert (keeper.now() is None) == (known is None)
+
+
+def test_the_date_of_a_portal_that_redirects_says_nothing(keeper: Timekeeper) -> None:
+    keeper.observe(Answer(302, {"date": DATE, "location": "http://192.0.2.1/login"}, b"", 1_000, 1_040))
+    assert keeper.known() is None
 
 
 def test_a_hub_that_is_not_synchronised_gives_a_guess_and_no_anchor(truth: Truth, keeper: Timekeeper) -> None:

@@ -86,11 +86,25 @@ def test_a_collector_whose_first_beat_is_far_is_asked_at_once_too() -> None:
 
 def test_beats_never_drift_when_collectors_take_their_time() -> None:
     async def scene() -> None:
-        it = Scene(schedule(Plain(steady)), most=0.9)
+        it = Scene(schedule(Plain(steady)), most=0.49)
         async with running(it.sampler):
             await asyncio.sleep(50.15)
         await asyncio.sleep(1)
         assert it.ats() == list(range(1_001_000, 1_051_000, 1000))
+
+    run(scene())
+
+
+def test_what_was_read_long_after_its_beat_is_not_told_as_of_it() -> None:
+    async def scene() -> None:
+        it = Scene(schedule(Plain(steady)), most=0.9)
+        async with running(it.sampler):
+            await asyncio.sleep(50.15)
+        await asyncio.sleep(1)
+        late = [missed for missed in it.missed if missed.cause == "stalled"]
+        assert 10 < len(late) < 40
+        assert len(it.ats()) + len(late) == 50
+        assert len(late) == len(it.missed)
 
     run(scene())
 

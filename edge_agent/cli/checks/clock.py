@@ -47,7 +47,9 @@ def _agent(patient: Patient) -> Iterator[Finding]:
     clock = (patient.running or {}).get("clock")
     if clock is None:
         return
-    if clock.get("source") in {None, "guess"}:
+    if "source" not in clock:
+        yield Finding("warn", clock_line(clock), "the running agent", "restart the agent")
+    elif clock["source"] in {None, "guess"}:
         yield Finding(
             "warn", clock_line(clock), "the running agent", "readings are placed once the hub or the kernel tells"
         )

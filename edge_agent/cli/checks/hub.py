@@ -42,8 +42,15 @@ async def _line(patient: Patient, reach: Reach) -> AsyncIterator[Finding]:
     link, origin = patient.loaded.settings.hub.link, reach.origin
     host, port, whose = origin.host, origin.port, "the hub"
     if link.proxy is not None:
-        parts = urlsplit(link.proxy)
-        host, port, whose = parts.hostname or "", parts.port or 80, "the proxy"
+        try:
+            parts = urlsplit(link.proxy)
+            host, port, whose = parts.hostname or "", parts.port or 80, "the proxy"
+        except ValueError:
+            host = ""
+        if not host:
+            fix = "write it as http://host:port, or as http://user:password@host:port"
+            yield Finding("fail", "what stands there is no address of a proxy", "[hub.link] proxy", fix)
+            return
     resolver = Resolver(patient.ports.offload, link.connect_timeout)
     try:
         addresses = [found["host"] for found in await resolver.resolve(host, port, socket.AF_UNSPEC)]

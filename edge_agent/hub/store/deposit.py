@@ -94,9 +94,10 @@ class _Axis:
 
 @dataclass(slots=True)
 class _Sender:
-    """What is remembered of a device: `series` has the fingerprints of each collector's lists, `told_at` is in Unix ms.
+    """What is remembered of a device: `series` has the fingerprints of each collector's lists.
 
-    `touched_at` is when its row was last written, and `resource` what was written there.
+    `touched_at` is when its row was last written, `resource` what was written there, and `told_at` of when that is, in
+    Unix ms, by the guess `told_era` (0: by none).
     """
 
     row: int
@@ -106,6 +107,7 @@ class _Sender:
     touched_at: int = 0
     resource: Mapping[str, str] | None = None
     told_at: int = 0
+    told_era: int = 0
 
 
 @dataclass(slots=True)
@@ -168,7 +170,9 @@ class Depositor:
         sender.epochs.hold(connection, deposit.inventory, whole=deposit.whole)
         _learn(connection, sender, deposit, fresh, sheet)
         for parcel, place in zip(fresh, places, strict=True):
-            sheet.rows.append(_row(sender, parcel, place, -deposit.received_at if deposit.era else deposit.received_at))
+            sheet.rows.append(
+                _row(sender, parcel, place, -max(1, deposit.received_at) if deposit.era else deposit.received_at)
+            )
             _lie(connection, sender, parcel, place)
             sheet.payloads.append(parcel.frame.payload)
             if isinstance(parcel.content, Survey):
@@ -200,9 +204,10 @@ class Depositor:
         for parcel in fresh:
             assert parcel.content is not None
             axis = sender.axes[parcel.content.axis]
-            at = parcel.span[1] + (axis.row.ceiling if axis.anchor is None else axis.anchor.offset)
-            if at >= sender.told_at:
-                resource, sender.told_at = parcel.content.resource, at
+            era, offset = (axis.row.era, axis.row.ceiling) if axis.anchor is None else (0, axis.anchor.offset)
+            at = parcel.span[1] + offset
+            if at >= sender.told_at or sender.told_era not in {0, era}:  # what another guess said binds nobody
+                resource, sender.told_at, sender.told_era = parcel.content.resource, at, era
         changed = resource is not None and resource != sender.resource
         if changed or abs(deposit.received_at - sender.touched_at) >= self._limits.touch_every:
             frames.touch(connection, sender.row, deposit.received_at, resource if changed else None)
