@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from edge_agent.hub.exportlines import Form
 from edge_agent.hub.layers import Key, Layers, Source
-from edge_agent.hub.neighbours import lines
+from edge_agent.hub.neighbours import Line, lines
 from edge_agent.hub.parcels import MOST_UNPACKED
 from edge_agent.hub.query import Question, Span, spans, tracks
 from edge_agent.hub.store.frames import find_sender
@@ -82,30 +82,47 @@ class Places:
         """The frames that may have something in a slice, on one snapshot."""
         found: list[Span] = []
         dense = False
-        for part in _joined(self._parts(connection, start, stop)):
+        extents = self._extents(connection)
+        near = {axis for axis, extent in extents.items() if self._may_hold(axis, extent, start, stop)}
+        now = {line.axis: line for line in lines(connection, self._sender(connection), lambda axis: axis.id in near)}
+        for axis, line in now.items():
+            self.lines.setdefault(axis, line.timeline)
+        for part in _joined(self._parts({axis: extents[axis] for axis in now}, now, start, stop)):
             # Not validated: a device may have moved its times beyond what people may ask for.
             asked = Question.model_construct(device=self.device, name="*", start=part.start, stop=part.stop)
-            spread = spans(connection, asked, self.most)
+            spread = spans(connection, asked, self.most, [now[axis] for axis in sorted(part.axes)])
             dense = dense or len(spread) > self.most
-            found.extend(span for span in spread if span.axis in part.axes)
+            found.extend(spread)
         begins = (self.lines[span.axis].stamp(span.begins).ts for span in found)
         return Slice(start, stop, found, dense or len(found) > self.most, max(start, min(begins, default=start)))
 
-    def _parts(self, connection: sqlite3.Connection, start: int, stop: int) -> Iterator[_Part]:
-        """Where each axis that has frames in a slice is to be looked for."""
-        sender = find_sender(connection, self.device)
-        now = {axis: line for axis, _, line in lines(connection, sender)}
+    def _sender(self, connection: sqlite3.Connection) -> int | None:
+        return find_sender(connection, self.device)
+
+    def _extents(self, connection: sqlite3.Connection) -> dict[int, range]:
+        """From where to where each axis may have readings, in its ms."""
+        extents: dict[int, range] = {}
         kinds = (int(FrameKind.TELEMETRY), int(FrameKind.THINNED))
-        for axis, name, longest, *ends in connection.execute(_EXTENTS, (*kinds, sender)).fetchall():
+        for axis, name, longest, *ends in connection.execute(_EXTENTS, (*kinds, self._sender(connection))).fetchall():
             self.names[axis] = name
-            line = self.lines.setdefault(axis, now[axis])
             known = [end for end in ends if end is not None]
-            extent = range(min(known), max(known) + longest + MOST_WINDOW + 1) if known else range(0)
-            if not extent or line.stamp(extent[0]).ts >= stop or line.stamp(extent[-1]).ts < start:
+            extents[axis] = range(min(known), max(known) + longest + MOST_WINDOW + 1) if known else range(0)
+        return extents
+
+    def _may_hold(self, axis: int, extent: range, start: int, stop: int) -> bool:
+        """Whether an axis lies in a slice; one that was not seen yet may."""
+        line = self.lines.get(axis)
+        return line is None or (bool(extent) and line.stamp(extent[0]).ts < stop and line.stamp(extent[-1]).ts >= start)
+
+    def _parts(self, extents: Mapping[int, range], now: Mapping[int, Line], start: int, stop: int) -> Iterator[_Part]:
+        """Where each axis that has frames in a slice is to be looked for."""
+        for axis, extent in extents.items():
+            if not self._may_hold(axis, extent, start, stop):
                 continue
+            line = self.lines[axis]
             first, after = (bisect_left(extent, ts, key=lambda at: line.stamp(at).ts) for ts in (start, stop))
             if first < after:
-                lies = [now[axis].stamp(extent[place]).ts for place in (first, after - 1)]
+                lies = [now[axis].timeline.stamp(extent[place]).ts for place in (first, after - 1)]
                 yield _Part(lies[0], lies[1] + 1, {axis})
 
 

@@ -37,7 +37,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge_agent.hub.exchange import Ask, Reply
 from edge_agent.hub.forms import read_query
 from edge_agent.hub.layers import Key, Layers, Source
-from edge_agent.hub.neighbours import lines
+from edge_agent.hub.neighbours import Line, lines, may_hold
 from edge_agent.hub.parcels import MOST_UNPACKED
 from edge_agent.hub.store import Store
 from edge_agent.hub.store.frames import find_sender
@@ -133,12 +133,19 @@ class Span(NamedTuple):
     ahead: float = inf
 
 
-def spans(connection: sqlite3.Connection, question: Question, most: int) -> list[Span]:
-    """The frames of a device that may overlap a range, oldest first, at most so many and one more."""
-    sender = find_sender(connection, question.device)
+def spans(
+    connection: sqlite3.Connection, question: Question, most: int, placed: Sequence[Line] | None = None
+) -> list[Span]:
+    """The frames of a device that may overlap a range, oldest first, at most so many and one more.
+
+    `placed` are the axes that are looked at, and where they lie just now; all that matter when absent.
+    """
     found: list[Span] = []
     layered = False
-    for axis, longest, line in lines(connection, sender):
+    if placed is None:
+        asked = partial(may_hold, connection, start=question.start, stop=question.stop)
+        placed = lines(connection, find_sender(connection, question.device), asked)
+    for axis, longest, line in placed:
         start, stop = line.within(question.start, question.stop)
         rows = partial(_rows, connection, axis, longest, most + 1)
         # A window may reach into the range from before it.
@@ -314,7 +321,7 @@ def _raw(track: Track, number: int, place: int, stamp: Stamp, value: float) -> R
 
 
 class History:
-    """Answers what a device measured. `now` is the hub's Unix ms; `decoder` is a worker whose life is the wiring's."""
+    """Answers what a device measured. `now` is ms on the hub's axis; the life of the worker `decoder` is the wiring's."""
 
     def __init__(self, store: Store, now: Callable[[], int], options: Options, decoder: Worker) -> None:
         self._store, self._now, self._options, self._decoder = store, now, options, decoder

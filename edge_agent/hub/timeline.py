@@ -222,7 +222,8 @@ def _carried_on(anchors: Sequence[Anchor]) -> list[Anchor]:
     carried: list[Anchor] = []
     for anchor in anchors:
         floor = carried[-1].floor(anchor.at) if carried else anchor.lo
-        carried.append(anchor._replace(lo=max(floor, anchor.lo)) if floor <= anchor.hi else anchor)
+        # Mostly it says more itself, and stays as it is: there may be a hundred thousand.
+        carried.append(Anchor(floor, anchor.hi, anchor.at) if anchor.lo < floor <= anchor.hi else anchor)
     return carried
 
 
@@ -231,7 +232,7 @@ def _carried_back(anchors: Sequence[Anchor]) -> list[Anchor]:
     carried: list[Anchor] = []
     for anchor in reversed(anchors):
         roof = carried[-1].roof(anchor.at) if carried else anchor.hi
-        carried.append(anchor._replace(hi=min(roof, anchor.hi)) if anchor.lo <= roof else anchor)
+        carried.append(Anchor(anchor.lo, roof, anchor.at) if anchor.lo <= roof < anchor.hi else anchor)
     return carried[::-1]
 
 

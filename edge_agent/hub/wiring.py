@@ -145,7 +145,7 @@ class Hub:
             devices=Devices(store, self.accounts, self.presence, self.condition, self._is_watched),
             logins=self.logins,
             catalogue=Catalogue(store),
-            history=History(store, clock.wall, query.Options(), offload.worker("hub-query")),
+            history=History(store, clock.now, query.Options(), offload.worker("hub-query")),
             exports=Exports(store, clock.now, export.Options(), offload.worker("hub-export")),
             auditor=Auditor(store),
             metrics=metrics,

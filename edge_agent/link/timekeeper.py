@@ -16,7 +16,8 @@ say nothing either, since no batch can carry them. Rules for what is held:
 
 - A claim that agrees narrows it, whatever the claim's rank.
 - One of a lower rank that contradicts is ignored, and counted as a dispute. So a hub that lost its own source of time
-  does not move a device that knew better.
+  does not move a device that knew better. Only where the rank that is held has said nothing for ten minutes, and more
+  true time went by than it knows of, two that agree are taken: the axis stood still while the hub was away.
 - One of a higher rank that contradicts takes over at once.
 - One of the same rank that contradicts is held back once; when the next of its rank agrees with the newcomer, and is
   not the same stamp again, the two of them are taken. One broken answer moves nothing; a hub whose clock was set right,
@@ -63,6 +64,8 @@ _DATE_STALENESS = 1000
 _REDIRECTS = range(300, 400)
 _ASK_EVERY_MS = 10_000
 _LATELY_MS = 60_000
+_SILENT_MS = 600_000
+"""How long the rank that is held must say nothing until a lower one is believed that time went on."""
 _MOST_FLOORS, _MOST_CHOICES = 8, 16
 _BEYOND = 2**52
 """Ms by which no offset differs from 0. Batches carry twice that, so drift that is taken off stays within."""
@@ -110,6 +113,7 @@ class Timekeeper:
         self._asked_at: int | None = None
         self._rank = _GUESS
         self._taken_at = 0
+        self._heard_at = 0
         self._rival: _Claim | None = None
         # What was learnt is kept as it was told, since drift that is added up again and again is rounded up each time.
         self._floors: deque[Anchor] = deque(maxlen=_MOST_FLOORS)
@@ -179,6 +183,9 @@ class Timekeeper:
         if claim.rank == _GUESS and self._rank > _GUESS:
             return
         agrees = held.narrowed(claim.bounds) is not None
+        silent = claim.bounds.at - self._heard_at > _SILENT_MS
+        if claim.rank >= self._rank:
+            self._heard_at = claim.bounds.at
         if claim.rank > self._rank and (self._rank == _GUESS or not agrees):
             self._steps += not agrees
             self._begin(claim)
@@ -186,17 +193,18 @@ class Timekeeper:
             self._disputes += not agrees
         elif agrees:
             self._take(claim)
-        elif claim.rank < self._rank:
+        elif claim.rank < self._rank and not (silent and claim.bounds.lo > held.hi):
             self._disputes += 1
         else:
             self._hold_back(claim)
 
     def _doubted(self, at: int) -> bool:
         """The rank that is held contradicted itself lately."""
-        return self._rival is not None and at - self._rival.bounds.at <= _LATELY_MS
+        rival = self._rival
+        return rival is not None and rival.rank >= self._rank and at - rival.bounds.at <= _LATELY_MS
 
     def _hold_back(self, claim: _Claim) -> None:
-        """A contradiction from the rank that is held: take it if it confirms the one before."""
+        """A contradiction from the rank that is held, or in its silence: take it if it confirms the one before."""
         rival, self._rival = self._rival, claim
         if rival is None or rival.stamp == claim.stamp or rival.bounds.narrowed(claim.bounds) is None:
             return
@@ -208,6 +216,7 @@ class Timekeeper:
     def _begin(self, claim: _Claim) -> None:
         """Hold this alone."""
         self._clear()
+        self._heard_at = claim.bounds.at
         self._take(claim)
 
     def _clear(self) -> None:

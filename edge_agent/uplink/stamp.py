@@ -26,9 +26,9 @@ class Stamp:
         """True time in Unix ms at this axis time, or None to state none."""
         if now >= self._until:
             self._refused = False
-        if not self._refused:
-            return self._time.now()
-        return None if self._offset is None else now + self._offset
+        learnt = None if self._offset is None else now + self._offset
+        stated = learnt if self._refused else self._time.now()
+        return stated if stated is not None and abs(stated) < _LATEST else None
 
     def refused(self, received_at: int, hub_time: int | None) -> bool:
         """The hub refused what was stated, and said its time; whether another try makes sense."""

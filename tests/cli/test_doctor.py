@@ -158,8 +158,8 @@ def test_a_proxy_is_looked_at_in_the_hubs_place_and_its_password_is_not_told(tmp
     proxy = f'[hub.link]\nproxy = "http://me:hunter2@127.0.0.1:{free_port()}"\n'
     found = looked(CHECKS["hub"], patient(config(tmp_path, url="https://hub.invalid", more=proxy)))
     assert "no connection to the proxy" in found[-1].what
-    none = '[hub.link]\nproxy = "http://me:hunter2@127.0.0.1:99999"\n'
-    (no_address,) = bad(looked(CHECKS["hub"], patient(config(tmp_path, more=none))))
+    none = patient(config(tmp_path, more='[hub.link]\nproxy = "http://me:hunter2@127.0.0.1:99999"\n'))
+    (no_address,) = bad(looked(CHECKS["hub"], none))
     assert (no_address.state, no_address.where) == ("fail", "[hub.link] proxy")
     assert "hunter2" not in str((found, no_address))
 
@@ -168,9 +168,9 @@ def test_a_proxy_is_looked_at_in_the_hubs_place_and_its_password_is_not_told(tmp
 
 
 def test_an_agent_of_an_earlier_version_does_not_tell_its_clock(tmp_path: Path) -> None:
-    running = {"device": DEVICE, "lamps": [], "clock": {"axis": "x.0", "now": 5, "offset": None, "error_ms": None}}
+    running = {"device": DEVICE, "lamps": [], "clock": (clock := {"axis": "x.0", "now": 5, "error_ms": None})}
     found = looked(CHECKS["clock"], replace(patient(config(tmp_path)), running=running))
-    assert [one.what for one in bad(found) if one.where == "the running agent"] == [clock_line(running["clock"])]
+    assert [one.what for one in bad(found) if one.where == "the running agent"] == [clock_line(clock)]
 
 
 def test_a_wall_clock_that_the_hub_contradicts_is_told_with_how_much(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Neighbours: a boot of which nobody knew the time lies after the one before it, and before the one after it."""
 
 import random
+import sqlite3
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 
 from edge_agent.hub.neighbours import lines
+from edge_agent.hub.query import Question, spans
 from edge_agent.hub.timeline import Stamp
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.frame import Holding
@@ -106,6 +109,31 @@ def test_the_newest_boot_without_a_claim_is_placed_by_its_arrival_and_after_the_
             (stamp,) = await stamps(at, [last], 1000)
             assert stamp.error is None
             assert stamp.ts >= BOOTED + HOUR
+
+    run(scene())
+
+
+def test_claims_are_read_of_the_boots_that_may_hold_what_is_asked_and_of_the_neighbours_of_the_unknown() -> None:
+    async def scene() -> None:
+        async with hub() as at:
+            boots = [Boot(seq, BOOTED + 3 * seq * HOUR, HOUR, None if seq == 3 else 5) for seq in range(1, 9)]
+            await deliver(at, boots)
+            read: list[str] = []
+
+            def found(db: sqlite3.Connection, number: int) -> int:
+                begun = BOOTED + 3 * number * HOUR
+                asked = Question.model_validate(
+                    {"device": "car-3", "name": "gpu.power", "from": begun, "to": begun + HOUR}
+                )
+                db.set_trace_callback(read.append)
+                held = spans(db, asked, 100)
+                db.set_trace_callback(None)
+                return len({span.axis for span in held})
+
+            assert await at.store.read(partial(found, number=7)) == 1
+            axes = {int(one.split("axis = ")[1].split(" ")[0]) for one in read if "SELECT lo" in one}
+            names = dict(await at.store.read(lambda db: db.execute("SELECT id, name FROM axis").fetchall()))
+            assert {names[axis] for axis in axes} == {"boot-2", "boot-3", "boot-4", "boot-7"}
 
     run(scene())
 

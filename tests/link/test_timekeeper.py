@@ -245,6 +245,29 @@ def test_a_kernel_that_is_not_to_be_asked_is_not(truth: Truth) -> None:
     assert truth.asked == 0
 
 
+@pytest.mark.parametrize(("away", "believed"), [(590_000, False), (601_000, True)])
+def test_a_kernel_that_saw_time_go_on_is_believed_once_the_hub_was_silent_for_long(
+    truth: Truth, away: int, *, believed: bool
+) -> None:
+    keeper = Timekeeper(truth)
+    truth.error = 100
+    for _ in range(3):
+        keeper.observe(stated(round(truth.true), 5, truth.now(), truth.now()))
+        truth.go(1000)
+    truth.go(away - 20_000)
+    truth.pause(3_600_000)
+    for _ in range(3):
+        truth.go(10_000)
+        keeper.anchor()
+    known = keeper.known()
+    assert known is not None
+    assert (known.steps, known.source) == ((1, "kernel") if believed else (0, "hub"))
+    assert (abs(truth.true - (keeper.now() or 0)) < 200) is believed
+    keeper.observe(stated(round(truth.true), 5, truth.now(), truth.now()))
+    keeper.observe(stated(round(truth.true) + 1, 5, truth.now(), truth.now()))
+    assert abs(truth.true - (keeper.now() or 0)) < 200
+
+
 def test_the_kernel_is_heard_where_it_agrees_with_the_hub_and_is_in_dispute_where_not(truth: Truth) -> None:
     keeper = Timekeeper(truth)
     keeper.observe(stated(TRUE, 300, 4_990, 5_000))
