@@ -321,7 +321,7 @@ def _raw(track: Track, number: int, place: int, stamp: Stamp, value: float) -> R
 
 
 class History:
-    """Answers what a device measured. `now` is ms on the hub's axis; the life of the worker `decoder` is the wiring's."""
+    """Answers what a device measured. `now` is ms on the hub's axis; `decoder` is a worker of the wiring."""
 
     def __init__(self, store: Store, now: Callable[[], int], options: Options, decoder: Worker) -> None:
         self._store, self._now, self._options, self._decoder = store, now, options, decoder
