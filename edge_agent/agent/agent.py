@@ -16,7 +16,7 @@ from typing import Any
 
 import anyio
 
-from edge_agent.agent.deferred import Deferred
+from edge_agent.agent.deferred import Deferred, Unmade
 from edge_agent.agent.generations import Generations
 from edge_agent.agent.keywatcher import KeyWatcher
 from edge_agent.agent.logs import Announcer, Log
@@ -38,8 +38,7 @@ from edge_agent.kit.notify import Notifier
 from edge_agent.kit.scopes import Part, running
 from edge_agent.link.keyfile import Key
 from edge_agent.link.timekeeper import Timekeeper
-from edge_agent.local.desk import Health
-from edge_agent.local.server import LocalServer
+from edge_agent.local.health import Health
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.frame import LANES
 from edge_agent.model.reading import Missed, Tick
@@ -59,7 +58,7 @@ _BOOT_SPREAD = 30.0
 """Seconds within which a machine that was switched on so lately begins to follow its stream."""
 
 _AFTER_PUSH = 0.2
-"""Seconds that the local endpoint and the log wait, whose libraries would be loaded while the first push is made."""
+"""Seconds that all wait which would take the processor, or load libraries, while the first push is made."""
 
 _GRACE = 5.0
 """Seconds that a stop may take to push what was sealed last; what is left stays in the spool."""
@@ -161,14 +160,15 @@ class Agent:
             )
             # After a power cut a whole fleet is back in the same second, and must not ask for its streams in it.
             spread = ports.chance.random() * _BOOT_SPREAD if ports.clock.now() < _BOOTED_MS else 0.0
-            following_hub = Deferred(listener, self._begun, later=spread)
             watchdog = Watchdog(self._notifier, ports.clock, self.health)
-            parts = (pusher, watchdog, dispatcher, generations, watcher, beater)
             announcer = Announcer(partial(self._log.begun, self._device, settings.hub.url, len(plan.schedules)))
+            parts: tuple[Part, ...] = (watchdog, dispatcher, generations, watcher)
+            after: tuple[Part, ...] = (beater, announcer, *self._local())
             async with running(
+                pusher,
                 *(Deferred(part, self._begun) for part in parts),
-                following_hub,
-                *(Deferred(part, self._begun, later=_AFTER_PUSH) for part in (announcer, *self._local())),
+                Deferred(listener, self._begun, later=_AFTER_PUSH + spread),
+                *(Deferred(part, self._begun, later=_AFTER_PUSH) for part in after),
             ):
                 following: Plan | None = plan
                 while following is not None:
@@ -329,18 +329,22 @@ class Agent:
         async def record_event(kind: str, said: Mapping[str, Any]) -> bool:
             return await events.report({"type": kind, "data": said})
 
-        server = LocalServer(
-            settings.local,
-            ports.clock,
-            self.lamps,
-            self.tally.latest,
-            self.status,
-            self.health,
-            self.ready,
-            record_event,
-            self._take_given,
-        )
-        return [server]
+        def server() -> Part:
+            from edge_agent.local.server import LocalServer  # noqa: PLC0415 - the first push does not wait for it
+
+            return LocalServer(
+                settings.local,
+                ports.clock,
+                self.lamps,
+                self.tally.latest,
+                self.status,
+                self.health,
+                self.ready,
+                record_event,
+                self._take_given,
+            )
+
+        return [Unmade("localserver", server)]
 
 
 async def _next(generations: Generations, stop: anyio.Event) -> Plan | None:

@@ -1,10 +1,12 @@
 """Deferred parts: what can wait lets the sampler begin first.
 
-The first sample is due within half a second of the start, and the parts that speak HTTP spend a good part of that on
-loading their library. So they begin once the first tick was taken, or after `_PATIENCE`, when no collector answers.
+The first sample and the first push are due within half a second of the start. All else begins once the first tick was
+taken, or after `_PATIENCE`, when no collector answers.
 What every device of a fleet does once at its start waits a little longer when the power just came, by a drawn time.
+A part whose room is only needed then is `Unmade` until it begins.
 """
 
+from collections.abc import Callable
 from typing import NoReturn
 
 import anyio
@@ -27,4 +29,17 @@ class Deferred:
             await self._begun.wait()
         await anyio.sleep(self._later)
         await self._part.run()
+        raise AssertionError("a part ended by itself")
+
+
+class Unmade:
+    """A part that is made, and its code loaded, when it begins."""
+
+    def __init__(self, name: str, make: Callable[[], Part]) -> None:
+        self._make = make
+        self.name = name
+
+    async def run(self) -> NoReturn:
+        """Make the part, and live as it does."""
+        await self._make().run()
         raise AssertionError("a part ended by itself")

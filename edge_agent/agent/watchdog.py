@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from edge_agent.kit.notify import Notifier
-from edge_agent.local.desk import Health
+from edge_agent.local.health import Health
 from edge_agent.model.ports import Clock
 
 _EVERY = 10.0

@@ -15,10 +15,13 @@ from edge_agent.cli.failure import tell
 from edge_agent.config.load import Loaded, load
 from edge_agent.config.reach import reach_of
 from edge_agent.kit.sources import Key
+from edge_agent.link.keyfile import shown
 from edge_agent.model.failure import EdgeError
 
 _PASSWORD = re.compile(r"//[^/@]*@")
 """What an address carries before its host; a proxy's is a secret."""
+
+_KEY_FILE = ("hub", "key_file")
 
 
 def check(
@@ -52,7 +55,7 @@ def effective(loaded: Loaded) -> Iterator[tuple[Key, Any, str]]:
     """Every value in force: its key, itself, and where it came from."""
     plain = {name: value for name, value in loaded.settings if name not in ("collectors", "handlers")}
     for key, value in _leaves(plain):
-        yield key, value, loaded.sources.origin(key)
+        yield key, shown(value) if isinstance(value, Path) and key == _KEY_FILE else value, loaded.sources.origin(key)
     for choice in loaded.collectors:
         own = asdict(choice.options)
         for name, value in {"interval": choice.interval, "timeout": choice.timeout, **own}.items():

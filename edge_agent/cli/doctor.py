@@ -65,7 +65,7 @@ def doctor(
     reach = _reach(loaded)
     found = asyncio.run(examine(patient_of(loaded, reach)))
     _tell(found, as_json=as_json)
-    if isinstance(reach, ConfigError):
+    if any(name == "config" and finding.state == "fail" for name, finding in found):
         raise typer.Exit(2)
     if any(finding.state == "fail" for _, finding in found):
         raise typer.Exit(1)

@@ -50,6 +50,25 @@ class Patient:
     time: Timekeeper
     command: Callable[[Sequence[str]], str | None]
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the agent that answers runs with this very config file, as it stands now."""
+        told, file = (self.running or {}).get("config", {}), self.loaded.sources.file
+        if file is None or not told.get("file") or told.get("differs_on_disk"):
+            return False
+        # Relative to wherever the agent was started, which it does not tell.
+        named, own = Path(told["file"]), file.absolute()
+        return own == named or (not named.is_absolute() and own.parts[-len(named.parts) :] == named.parts)
+
+    @property
+    def home(self) -> Path | None:
+        """The folder of `edge-agent up` that the config file is in; None when nothing there looks like one."""
+        file = self.loaded.sources.file
+        if file is None or file.absolute().parts[-2:] != ("agent", "agent.toml"):
+            return None
+        folder = file.absolute().parent.parent
+        return folder if (folder / "agent/hub_key").exists() and (folder / "hub").is_dir() else None
+
 
 @dataclass(frozen=True, slots=True)
 class Check:

@@ -32,7 +32,7 @@ class Moment(NamedTuple):
 def moment_of(at: int, clock: Clock) -> Moment:
     """The time of a tick that was just taken at axis ms `at`, by the wall clock as it is now."""
     ts, error = clock.wall() - (clock.now() - at), clock.wall_error()
-    return Moment(ts, None if error is None else error + _GRAIN_MS)
+    return Moment(ts, None if error is None else error.most + _GRAIN_MS)
 
 
 def written_error(error: int | None) -> str:

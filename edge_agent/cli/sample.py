@@ -25,6 +25,7 @@ from edge_agent.agent.machine import real_ports
 from edge_agent.agent.plan import Plan, build_plan
 from edge_agent.cli.failure import tell
 from edge_agent.cli.moment import UNSYNCHRONISED, Moment, moment_of
+from edge_agent.cli.root import checked_root
 from edge_agent.cli.screen import console
 from edge_agent.config.load import load
 from edge_agent.kit.lamps import LampBoard
@@ -57,7 +58,7 @@ def sample(
     Example: edge-agent sample --once --explain cpu
     """
     try:
-        plan = build_plan(load(config, {}), Host(root, live=root == Path("/")))
+        plan = build_plan(load(config, {}), Host(checked_root(root), live=root == Path("/")))
         with Shown(console(), explain, live=not once and not as_json, utc=utc) as shown:
             show = _as_line(explain) if as_json else shown.take
             asyncio.run(_watch(plan, root, show, once=once, seconds=seconds))

@@ -19,7 +19,7 @@ from edge_agent.downlink.listener import Options as ListenerOptions
 from edge_agent.kit.sources import Layered
 from edge_agent.link.session import Options as LinkOptions
 from edge_agent.link.timekeeper import Options as TimeOptions
-from edge_agent.local.server import Options as LocalOptions
+from edge_agent.local.options import Options as LocalOptions
 from edge_agent.model.quantity import Interval
 from edge_agent.spool.options import Options as SpoolOptions
 from edge_agent.uplink.beater import Options as BeaterOptions

@@ -13,11 +13,18 @@ told is not told; what stood when the export began is told once, although the ti
 - The timelines are kept as they were when they were first seen, and every stamp of an export is theirs.
 - A slice is looked for where it lies on the timelines of now, so that nothing leaves it unseen.
 
+That takes the timelines of all axes of a device, of one moment: an axis whose timeline was made only when its slice
+came could have moved meanwhile from ahead of the telling to behind it. So memory grows with how long a device has been
+known (some 40 MiB a year that a device was claimed of all the time), not with how much it measured.
+
 What cannot be told whole ends with a line that says so: `complete` is false and `reached` is up to where all was told.
 Whoever goes on asks from there, and drops lines that stand there or later, which are told again. It ends so after the
 life of an access token, since who may no longer look stops looking, when the store fails, and where more frames lie
 over each other than are taken at once. `gone` counts frames in the range whose payload retention took: windows that
 stand for them are told. A reader that leaves ends it at the next write. Exports wait for each other beyond a few.
+
+So a slow line comes to the end in several exports, as long as each tells all frames that begin at one ms: that much has
+to pass within the life of a token. Does not handle: a line that is slower than that.
 """
 
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -26,20 +33,16 @@ from functools import partial
 from typing import Annotated, Literal
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edge_agent.hub.exchange import Ask, Reply
 from edge_agent.hub.exportlines import Csv, End, Form, Ndjson
 from edge_agent.hub.exportwalk import Places, Slice, Walk
-from edge_agent.hub.forms import read_query
 from edge_agent.hub.logins import ACCESS_SECONDS
-from edge_agent.hub.query import payloads
+from edge_agent.hub.spans import Range, payloads, read_range
 from edge_agent.hub.store import Store, StoreBroken, StoreFull
-from edge_agent.model.failure import Malformed
 from edge_agent.model.ports import Worker
 
-_TIMES = 2**53
-_ATTRIBUTE = "attr."
 _AT_ONCE = 8
 
 _SLICE_MS, _LEAST_SLICE_MS = 3_600_000, 60_000
@@ -59,14 +62,9 @@ class Options:
     at_once: int = 4
 
 
-class Order(BaseModel):
+class Order(Range):
     """Which readings of a device, from when to when, and how they are written; all names when `name` is absent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    device: Annotated[str, Field(min_length=1, max_length=128)]
-    start: Annotated[int, Field(alias="from", ge=-_TIMES, le=_TIMES)]
-    stop: Annotated[int, Field(alias="to", ge=-_TIMES, le=_TIMES)]
     name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     format: Literal["ndjson", "csv"] = "ndjson"
 
@@ -80,7 +78,7 @@ class Exports:
 
     async def export(self, ask: Ask) -> Reply:
         """The readings of a range as a stream of lines; Malformed `bad_query` with the member that is wrong."""
-        order, attributes = _ordered(ask)
+        order, attributes = read_range(Order, ask)
         form: Form = Csv() if order.format == "csv" else Ndjson()
         headers = {
             "cache-control": "no-store",
@@ -92,7 +90,9 @@ class Exports:
         until = self._now() + ACCESS_SECONDS * 1000
         places = Places(order.device, self._options.most_frames)
         walk = Walk(places, form, order.name, attributes)
-        reached, length, why = order.start, _SLICE_MS, ""
+        reached, length, why, done = order.start, _SLICE_MS, "", 0
+        part = Slice(order.start, order.start, [], dense=False, earliest=order.start)
+        walk.begin(part)
         if form.opening:
             yield form.opening
         async with self._turns:
@@ -101,19 +101,23 @@ class Exports:
                     part = await self._look(places, reached, min(reached + length, order.stop))
                     why = _TOO_DENSE if part.dense else ""
                     walk.begin(part)
-                    for first in range(0, 0 if why else len(part.found), _AT_ONCE):
+                    done = 0
+                    while done < len(part.found) and not why:
                         if self._now() > until:
                             why = _TOO_LONG
                             break
-                        turn = part.found[first : first + _AT_ONCE]
+                        turn = part.found[done : done + _AT_ONCE]
                         bodies = await self._store.read(partial(payloads, rows=[span.row for span in turn]))
                         lines = walk.take(list(zip(bodies, turn, strict=True)))
                         while chunk := await self._decoder.run(_more, lines):
                             yield chunk
+                        done += len(turn)
                     reached = reached if why else part.stop
                     length = _next(part.stop - part.start, len(part.found))
             except (StoreBroken, StoreFull):
                 why = _STORE
+        if why in (_TOO_LONG, _STORE):
+            reached = max(reached, walk.reached(part.found[done:]))
         if last := form.end(End(not why, reached, walk.gone, why)):
             yield last
 
@@ -137,12 +141,3 @@ def _next(length: int, frames: int) -> int:
     if frames > _MANY_FRAMES:
         return max(min(length, _LEAST_SLICE_MS), length // 2)
     return length if frames > _FEW_FRAMES else length * (2 if frames else 4)
-
-
-def _ordered(ask: Ask) -> tuple[Order, dict[str, str]]:
-    members = {name: value for name, value in ask.query.items() if not name.startswith(_ATTRIBUTE)}
-    attributes = {name[len(_ATTRIBUTE) :]: value for name, value in ask.query.items() if name.startswith(_ATTRIBUTE)}
-    order = read_query(Order, Ask(ask.request, ask.caller, ask.params, members, ask.received_at))
-    if order.start >= order.stop:
-        raise Malformed("bad_query", "from must be before to", field="from")
-    return order, attributes

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from edge_agent.hub.exportlines import Form
-from edge_agent.hub.layers import Key, Layers, Source
+from edge_agent.hub.extract import Extract, Placed, Rows, Window
+from edge_agent.hub.layers import Key
 from edge_agent.hub.neighbours import Line, lines
 from edge_agent.hub.parcels import MOST_UNPACKED
-from edge_agent.hub.query import Question, Span, spans, tracks
+from edge_agent.hub.spans import Range, Span, spans, tracks
 from edge_agent.hub.store.frames import find_sender
 from edge_agent.hub.thinning import Raw
-from edge_agent.hub.timeline import Stamp, Timeline
+from edge_agent.hub.timeline import Timeline
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import FrameKind
 from edge_agent.wire.batch import parse, unzip
@@ -29,9 +30,6 @@ from edge_agent.wire.thins import MOST_WINDOW, Thins
 from edge_agent.wire.track import Track
 
 _CHUNK_BYTES = 64 * 1024
-_REACH = MOST_WINDOW // 2
-"""How far a window whose middle lies within a slice may reach out of it, in ms."""
-
 _MOST_PREFIXES = 20_000
 
 _EXTENTS = """
@@ -45,7 +43,7 @@ FROM axis WHERE sender = ?3
 
 
 class Slice(NamedTuple):
-    """A part of the range, in Unix ms, and its frames in order of each axis.
+    """A part of the range, in Unix ms, and its frames in order of each axis, on the timelines that are kept.
 
     `dense` says that there are more than are taken; they begin at `earliest`.
     """
@@ -89,11 +87,11 @@ class Places:
             self.lines.setdefault(axis, line.timeline)
         for part in _joined(self._parts({axis: extents[axis] for axis in now}, now, start, stop)):
             # Not validated: a device may have moved its times beyond what people may ask for.
-            asked = Question.model_construct(device=self.device, name="*", start=part.start, stop=part.stop)
+            asked = Range.model_construct(device=self.device, start=part.start, stop=part.stop)
             spread = spans(connection, asked, self.most, [now[axis] for axis in sorted(part.axes)])
             dense = dense or len(spread) > self.most
-            found.extend(spread)
-        begins = (self.lines[span.axis].stamp(span.begins).ts for span in found)
+            found.extend(span._replace(line=self.lines[span.axis]) for span in spread)
+        begins = (span.line.stamp(span.begins).ts for span in found)
         return Slice(start, stop, found, dense or len(found) > self.most, max(start, min(begins, default=start)))
 
     def _sender(self, connection: sqlite3.Connection) -> int | None:
@@ -138,28 +136,30 @@ def _joined(parts: Iterator[_Part]) -> list[_Part]:
     return joined
 
 
-class _Placed(Stamp):
-    """A stamp that knows its axis ms."""
-
-    at: int = 0
-
-
 class Walk:
     """Tells the points of slices. All of it runs on the worker that decodes."""
 
     def __init__(self, places: Places, form: Form, name: str | None, attributes: Mapping[str, str]) -> None:
         self._places, self._form, self._name, self._attributes = places, form, name, attributes
         self._series: dict[Key, bytes | None] = {}
-        self._layers = Layers()
-        self._start = self._stop = 0
+        self._extract = self._over(0, 0)
         self._missing = self._missing_before = set[int]()
         self.gone = 0
         """Frames of the range that cannot be read any more."""
 
     def begin(self, part: Slice) -> None:
         """Turn to the next slice."""
-        self._layers, self._start, self._stop = Layers(), part.start, part.stop
+        self._extract = self._over(part.start, part.stop)
         self._missing, self._missing_before = set(), self._missing
+
+    def reached(self, left: Sequence[Span]) -> int:
+        """Up to which Unix ms the slice is told, when these frames of it are not."""
+        begins = (span.line.stamp(span.begins).ts for span in left)
+        told = min(begins, default=self._extract.stop)
+        return int(min(told, self._extract.layers.earliest, self._extract.stop))
+
+    def _over(self, start: int, stop: int) -> Extract:
+        return Extract(start, stop, self._read, lambda key: self._prefix(key) is not None)
 
     def take(self, batches: Sequence[tuple[bytes | None, Span]]) -> Iterator[bytes]:
         """Tell the points of these frames that stand in the slice, and what they leave behind, in chunks of lines."""
@@ -174,73 +174,42 @@ class Walk:
             yield b"".join(parts)
 
     def _told(self, batches: Sequence[tuple[bytes | None, Span]]) -> Iterator[bytes]:
-        layers = self._layers
-        for payload, span in batches:
-            line, axis = self._places.lines[span.axis], self._places.names[span.axis]
-            # Outside the slice only what a window that stands in it may reach matters.
-            if payload is None:
-                self._miss(span)
-            elif 2 * span.beyond <= layers.longest:
-                source: Source | None = None
-                try:
-                    for track, thins in self._tracks(payload):
-                        if thins is None:
-                            yield from self._take_track(track, span, line, axis)
-                        else:
-                            source = source or layers.source(thins)
-                            yield from self._hold_track(track, span, line, axis, source)
-                except Malformed:  # it was whole when it was stored
-                    self._miss(span)
-            for key, raw in layers.settle(span.axis, span.ahead):
-                yield self._window(key, raw, axis)
+        for told in self._extract.take(batches):
+            axis = self._places.names[told.span.axis]
+            if isinstance(told, Window):
+                yield self._window(told.key, told.raw, axis)
+            else:
+                yield from self._readings(told, axis)
 
-    def _tracks(self, payload: bytes) -> Iterator[tuple[Track, Thins | None]]:
-        if self._name is not None:
-            yield from tracks(payload, self._name, self._attributes)
+    def _read(self, payload: bytes | None, span: Span) -> Iterator[tuple[Track, Thins | None]]:
+        """The tracks of a frame; one that cannot be read, or only in part, is counted."""
+        if payload is None:
+            self._miss(span)
             return
-        batch = parse(unzip(payload, MOST_UNPACKED))
-        for track in batch.tracks:
-            yield track, batch.thins
+        try:
+            if self._name is not None:
+                yield from tracks(payload, self._name, self._attributes)
+                return
+            batch = parse(unzip(payload, MOST_UNPACKED))
+            for track in batch.tracks:
+                yield track, batch.thins
+        except Malformed:  # it was whole when it was stored
+            self._miss(span)
 
-    def _take_track(self, track: Track, span: Span, line: Timeline, axis: str) -> Iterator[bytes]:
-        """Tell the readings of a full track that stand in the slice, instant by instant."""
-        form, start, stop = self._form, self._start, self._stop
-        known = [(track.collector, series) for series in track.series]
-        chosen = [
-            (prefix, column)
-            for key, column in zip(known, track.columns, strict=True)
-            if (prefix := self._prefix(key)) is not None
-        ]
-        for place, at in enumerate(track.instants) if chosen else ():
-            stamp = line.stamp(at)
-            if start <= stamp.ts < stop:
-                instant = form.instant(stamp, axis, at)
-                for prefix, column in chosen:
-                    value = column[place]
-                    if value is not None:
-                        yield form.line(instant, prefix, value)
-        if span.number is not None:
-            for key, column in zip(known, track.columns, strict=True):
-                self._layers.tell((span.axis, key), span.number, track.instants, column)
-
-    def _hold_track(self, track: Track, span: Span, line: Timeline, axis: str, source: Source) -> Iterator[bytes]:
-        """Hold the points of a thinned track that stand in the slice, or about it."""
-        length = 1 if track.counts is None else source.thins.window
-        for place, first in enumerate(track.instants):
-            stamp = _placed(line, first + length // 2)
-            if not self._start - _REACH <= stamp.ts < self._stop + _REACH:
-                continue
-            within = self._start <= stamp.ts < self._stop
-            for number, series in enumerate(track.series):
-                key, raw = (track.collector, series), _raw(track, number, place, stamp)
-                if raw is None or self._prefix(key) is None:
-                    continue
-                held = self._layers.hold((span.axis, key), source, (first, length), raw, asked=within)
-                if within and not held:
-                    yield self._window(key, raw, axis)
+    def _readings(self, rows: Rows, axis: str) -> Iterator[bytes]:
+        """The readings of a track, instant by instant."""
+        form = self._form
+        known = ((self._prefix(key), column) for key, column in rows.columns)
+        columns = [(prefix, column) for prefix, column in known if prefix is not None]
+        for place, stamp in rows.stamps:
+            instant = form.instant(stamp, axis, rows.instants[place])
+            for prefix, column in columns:
+                value = column[place]
+                if value is not None:
+                    yield form.line(instant, prefix, value)
 
     def _window(self, key: Key, raw: Raw, axis: str) -> bytes:
-        assert isinstance(raw.stamp, _Placed)
+        assert isinstance(raw.stamp, Placed)
         prefix = self._prefix(key)
         assert prefix is not None
         instant = self._form.instant(raw.stamp, axis, raw.stamp.at)
@@ -264,23 +233,3 @@ class Walk:
         if span.beyond == 0 and span.row not in self._missing:
             self._missing.add(span.row)
             self.gone += span.row not in self._missing_before
-
-
-def _placed(line: Timeline, at: int) -> _Placed:
-    stamp = _Placed(*line.stamp(at))
-    stamp.at = at
-    return stamp
-
-
-def _raw(track: Track, number: int, place: int, stamp: Stamp) -> Raw | None:
-    """A point of a thinned track, with what its window held; None where it has none."""
-    value = track.columns[number][place]
-    if value is None:
-        return None
-    if track.least is None or track.greatest is None or track.counts is None:
-        return Raw(stamp, value, value, value, 1)
-    least, greatest, count = (rows[number][place] for rows in (track.least, track.greatest, track.counts))
-    assert least is not None
-    assert greatest is not None
-    assert count is not None
-    return Raw(stamp, value, least, greatest, int(count))

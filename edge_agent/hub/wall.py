@@ -60,5 +60,6 @@ class Wall:
         if first or stepped or gone >= _HELD_MS:
             self._offset, self._measured_at = wall - at, at
         if stepped or self._asked_at is None or at - self._asked_at >= _ASK_MS:
-            self._told, self._asked_at = self._clock.wall_error(), at
+            error = self._clock.wall_error()
+            self._told, self._asked_at = None if error is None else error.most, at
         return wall

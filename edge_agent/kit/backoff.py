@@ -4,11 +4,11 @@ The `backoff` package supplies the ceilings: first, 2 x first, 4 x first, up to 
 side asked for (`Retry-After`) is honoured up to an hour, and the draw comes on top of it: devices that were all told
 the same time must not come back together. Where that bound is half a minute or more, whoever asks for it knows what it
 asks: the draw is below as much again (up to the most), however many attempts there were.
+
+The package is loaded by the first wait: a start that goes well has none.
 """
 
 from collections.abc import Iterator
-
-from backoff import expo
 
 from edge_agent.model.ports import Chance
 
@@ -26,19 +26,23 @@ class Backoff:
         self._chance = chance
         self._first = first
         self._most = most
-        self._ceilings = self._from_first()
+        self._ceilings: Iterator[float] | None = None
 
     def next(self, after: float | None = None) -> float:
         """Seconds to wait now; at least `after`, as far as that is at most an hour."""
         least = min(max(after or 0.0, 0.0), LONGEST_AFTER)
+        if self._ceilings is None:
+            self._ceilings = self._from_first()
         ceiling = next(self._ceilings)
         return least + self._chance.random() * (min(least, self._most) if least >= _MEANT else ceiling)
 
     def reset(self) -> None:
         """It worked: the next wait is a first one again."""
-        self._ceilings = self._from_first()
+        self._ceilings = None
 
     def _from_first(self) -> Iterator[float]:
+        from backoff import expo  # noqa: PLC0415 - see the module's docstring
+
         ceilings = expo(factor=self._first, max_value=self._most)
         next(ceilings)  # the package's generators begin with an empty step
         return ceilings

@@ -14,7 +14,6 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -159,6 +158,8 @@ def strange_variables(settings: type[Layered], known: Sequence[str]) -> Iterator
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """`did you mean ...?`, or the names there are."""
+    from difflib import get_close_matches  # noqa: PLC0415 - a config that is right needs none
+
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     if close:

@@ -7,6 +7,9 @@ or `repr` holds it.
 
 Which file it is (a path, a systemd credential) and whether it came from the environment is the config's to find out.
 The mode is not checked for a credential: systemd shows its access list as group bits, and guards the folder itself.
+
+People paste the key itself where the path of its file belongs, and what they then show to others is a log, a table or
+a screen. So a value that names neither a file nor a place in a folder that is there is told by its length alone.
 """
 
 import os
@@ -66,7 +69,7 @@ class KeyFile:
                 self._key, self._read_at = self._opened()
         except OSError as error:
             raise DeviceError(
-                f"the key file {self._path} cannot be read: {error.strerror}",
+                f"the key file cannot be read: {error.strerror}: {shown(self._path)}",
                 hint="check that it exists and belongs to the user that the agent runs as",
             ) from error
         if self._told_at is None:
@@ -95,7 +98,25 @@ class KeyFile:
         return before != state
 
     def __repr__(self) -> str:
-        return f"KeyFile({str(self._path)!r}, key=***)"
+        return f"KeyFile({shown(self._path)!r}, key=***)"
+
+
+def shown(file: Path) -> str:
+    """The path of a file that is there, or would be in a folder that is; of anything else what may be said."""
+    if _stands(file) or (file.is_absolute() and file.parent != Path(file.anchor) and _stands(file.parent)):
+        return str(file)
+    return f"{len(str(file))} characters that name no file (not shown: they may be the key itself)"
+
+
+def _stands(file: Path) -> bool:
+    """Whether there is such a file, as far as this user may know."""
+    try:
+        os.stat(file)  # noqa: PTH116 - a name with a null character is a ValueError here and True nowhere
+    except PermissionError:
+        return True  # the folder above it is there, so it is a path
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _state(found: os.stat_result) -> _State:

@@ -16,7 +16,8 @@ Invariants:
   is shown to the timekeeper. What failed before a connection stood (to the proxy, where there is one) says so: nothing
   was sent.
 
-aiohttp is imported at the first request: the first sample does not wait for it. Not handled: HTTP/2, retries (their
+aiohttp is imported at the first request, where nobody did before: a command that makes none is quick. Not handled:
+HTTP/2, retries (their
 owners know what may be repeated), SOCKS proxies.
 """
 

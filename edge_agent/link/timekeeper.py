@@ -5,7 +5,7 @@ highest rank first, and a guess below them:
 
     hub      `Edge-Hub-Time: <ms>;err=<ms>`: the hub's clock within its own stated error
     kernel   the wall clock within what the kernel says of it, while it says that it is synchronised; asked when an
-             anchor is asked for, at most every 10 s
+             anchor is asked for, at most every 10 s. It is as old as the last poll of the daemon that keeps the clock
     date     `Date` where there is no hub time: within 1 s, and 1 s stale on top
     guess    `Edge-Hub-Time: <ms>;unsync`, taken as within 1 s. It serves `now` until the first claim comes, and never
              becomes an anchor: nobody vouches for it
@@ -17,7 +17,8 @@ say nothing either, since no batch can carry them. Rules for what is held:
 - A claim that agrees narrows it, whatever the claim's rank.
 - One of a lower rank that contradicts is ignored, and counted as a dispute. So a hub that lost its own source of time
   does not move a device that knew better. Only where the rank that is held has said nothing for ten minutes, and more
-  true time went by than it knows of, two that agree are taken: the axis stood still while the hub was away.
+  true time went by than it knows of, two that agree are taken: the axis stood still while the hub was away, or the
+  daemon. What the kernel was told before that is not heard any more.
 - One of a higher rank that contradicts takes over at once.
 - One of the same rank that contradicts is held back once; when the next of its rank agrees with the newcomer, and is
   not the same stamp again, the two of them are taken. One broken answer moves nothing; a hub whose clock was set right,
@@ -34,14 +35,15 @@ Two things come of what is held. They differ, since the axis may have stood stil
   when its request leaves, and the lower ones of exchanges that were over by then are true there as well, less the
   drift: so the anchor stands at that instant. An exchange that none went before gives no anchor, since there is no
   instant of which both its bounds are sure (a pause may have fallen on the way back), but lends its lower bound to the
-  next; so does one that was held back. The kernel's word takes no time, and is an anchor by itself. Of the anchors of
-  the last minute the narrowest is given, and one of the highest rank before all others, for the same reason as above.
+  next; so does one that was held back. The kernel's word is an exchange like any other, that began with the poll: when
+  the machine was paused since, the wall clock is behind and the kernel does not know, so its upper bound is sure of
+  that instant only. Of the anchors of the last minute the narrowest is given, and one of the highest rank before all
+  others, for the same reason as above.
 
 The error that `known` tells is the greatest distance of the estimate from that anchor's bounds now, or from its own
 while there is no anchor.
 
-Not handled: a hub that goes on lying in one way; a kernel that did not notice a pause and goes on calling itself
-synchronised, for as long as no hub contradicts it.
+Not handled: a hub that goes on lying in one way; one that was paused itself, and whose kernel does not know.
 """
 
 from collections import deque
@@ -100,6 +102,7 @@ class _Claim(NamedTuple):
 
     bounds: Anchor
     sent_at: int
+    """When the request left, or at the latest the daemon's last poll: where the upper bound is sure."""
     rank: int
     stamp: int
 
@@ -114,6 +117,7 @@ class Timekeeper:
         self._rank = _GUESS
         self._taken_at = 0
         self._heard_at = 0
+        self._outdated_at: int | None = None
         self._rival: _Claim | None = None
         # What was learnt is kept as it was told, since drift that is added up again and again is rounded up each time.
         self._floors: deque[Anchor] = deque(maxlen=_MOST_FLOORS)
@@ -171,8 +175,10 @@ class Timekeeper:
         wall = self._clock.wall()
         after = self._clock.now()
         error = self._clock.wall_error()  # last: once the clock was set by hand the kernel takes its word back
-        if error is not None:
-            self._weigh(_Claim(bounded(wall, error, 0, before, after), before, _KERNEL, wall))
+        if error is None or (self._outdated_at is not None and error.told_at <= self._outdated_at):
+            return
+        bounds, polled_at = bounded(wall, error.most, 0, before, after), min(before, error.told_at)
+        self._weigh(_Claim(bounds._replace(hi=bounds.roof(polled_at)), polled_at, _KERNEL, wall))
 
     def _weigh(self, claim: _Claim) -> None:
         """Take a claim, hold it back, or ignore it: the rules of the module."""
@@ -185,7 +191,7 @@ class Timekeeper:
         agrees = held.narrowed(claim.bounds) is not None
         silent = claim.bounds.at - self._heard_at > _SILENT_MS
         if claim.rank >= self._rank:
-            self._heard_at = claim.bounds.at
+            self._heard_at = max(self._heard_at, claim.sent_at)
         if claim.rank > self._rank and (self._rank == _GUESS or not agrees):
             self._steps += not agrees
             self._begin(claim)
@@ -209,6 +215,8 @@ class Timekeeper:
         if rival is None or rival.stamp == claim.stamp or rival.bounds.narrowed(claim.bounds) is None:
             return
         self._steps += 1
+        if claim.rank < self._rank == _KERNEL:
+            self._outdated_at = rival.bounds.at
         self._clear()
         self._learn(rival)
         self._take(claim)
@@ -216,11 +224,12 @@ class Timekeeper:
     def _begin(self, claim: _Claim) -> None:
         """Hold this alone."""
         self._clear()
-        self._heard_at = claim.bounds.at
+        self._heard_at = claim.sent_at
         self._take(claim)
 
     def _clear(self) -> None:
         self._rank = _GUESS
+        self._rival = None
         self._floors.clear()
         self._roof = None
         self._choices.clear()
@@ -233,7 +242,9 @@ class Timekeeper:
 
     def _learn(self, claim: _Claim) -> None:
         """Bound the estimate with this claim."""
-        bounds, self._rival = claim.bounds, None
+        bounds = claim.bounds
+        if self._rival is not None and claim.sent_at >= self._rival.sent_at:
+            self._rival = None  # what is older than a contradiction does not speak against it
         self._rank, self._taken_at = max(self._rank, claim.rank), bounds.at
         if not self._floors or self._floors[-1].floor(bounds.at) < bounds.lo:
             self._floors.append(bounds)

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from edge_agent.local.exposition import render
+from edge_agent.local.health import Health
 from edge_agent.local.intake import Intake
 from edge_agent.model.http import Request
 from edge_agent.model.lamp import Lamps
@@ -37,14 +38,6 @@ _METHODS = {
     "/v1/events": "POST",
     "/v1/readings": "POST",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether all is well, and in people's words what is not (or what is), by part."""
-
-    ok: bool
-    notes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

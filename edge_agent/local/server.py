@@ -12,20 +12,19 @@ A socket file that stands there is replaced: whoever holds it is no longer this 
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import anyio
-from pydantic import Field
 
-from edge_agent.local.desk import Desk, Health, Sources, refuse
+from edge_agent.local.desk import Desk, Sources, refuse
+from edge_agent.local.health import Health
 from edge_agent.local.intake import Caps, Intake
+from edge_agent.local.options import Options
 from edge_agent.model.failure import DeviceError
 from edge_agent.model.http import Request
 from edge_agent.model.lamp import Lamps
 from edge_agent.model.ports import Clock
-from edge_agent.model.quantity import Bytes
 from edge_agent.model.reading import Tick
 from edge_agent.wire.problem import Problem
 
@@ -38,25 +37,6 @@ _ADDRESS = "127.0.0.1"
 _BODY_WITHIN = 10.0
 _SHUTDOWN = 1.0
 _BACKLOG = 64
-
-Rate = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-"""So many a second."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Where to listen, and what programs may hand over; bursts may be five seconds' worth."""
-
-    enabled: bool = True
-    """Whether to listen at all; read by whoever starts the server."""
-    port: Annotated[int, Field(ge=0, le=65535)] = 9555
-    """On 127.0.0.1; 0 lets the kernel choose."""
-    socket: Path | None = None
-    """A Unix socket beside it."""
-    max_body: Bytes = 64 * 1024
-    events_per_second: Rate = 10.0
-    readings_per_second: Rate = 500.0
-    max_series: Annotated[int, Field(ge=0, le=100_000)] = 256
 
 
 class LocalServer:

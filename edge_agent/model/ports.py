@@ -19,12 +19,21 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class WallError(NamedTuple):
+    """How far off a wall clock may be, and since when that is vouched for."""
+
+    most: int
+    """Ms by which it may be off, either way, if the machine did not stand still since."""
+    told_at: int
+    """Axis ms at or after which some daemon set it or found it right last."""
+
+
 class Clock(Protocol):
     """Time as the device has it (`anchor` says what the axis is)."""
 
     @property
     def axis(self) -> str:
-        """The name of the axis: boot id and time namespace."""
+        """The name of the axis: boot, time namespace and what was slept before."""
 
     def now(self) -> int:
         """Milliseconds on the axis."""
@@ -32,8 +41,8 @@ class Clock(Protocol):
     def wall(self) -> int:
         """The machine's wall clock in Unix ms; a measurement only within what `wall_error` says."""
 
-    def wall_error(self) -> int | None:
-        """How far off `wall` may be in ms, as the kernel has it; None when it does not know, or must not be asked."""
+    def wall_error(self) -> WallError | None:
+        """How far off `wall` may be, as the kernel has it; None when it does not know, or must not be asked."""
 
     async def sleep(self, seconds: float) -> None:
         """Wait so long."""

@@ -27,7 +27,7 @@ from edge_agent.kit.clock import SystemClock
 from edge_agent.kit.disk import SystemDisk
 from edge_agent.link.timekeeper import Timekeeper
 from edge_agent.model.failure import ConfigError
-from edge_agent.model.ports import Space
+from edge_agent.model.ports import Space, WallError
 from edge_agent.wire.headers import HUB_TIME
 from tests.cli.test_spool import sealed
 from tests.link.served import Serve, serving
@@ -212,8 +212,8 @@ class Told(SystemClock):
         super().__init__()
         self._said = error
 
-    def wall_error(self) -> int | None:
-        return self._said
+    def wall_error(self) -> WallError | None:
+        return None if self._said is None else WallError(self._said, self.now())
 
 
 # The state folder, the spool, the key, the config.

@@ -68,3 +68,17 @@ def test_the_table_names_the_time_of_each_tick(tmp_path: Path) -> None:
     (row,) = (line for line in sampled(tmp_path, "--utc").splitlines() if line.startswith("load "))
     assert "+00:00 " in row
     assert row.rstrip().endswith((UNSYNCHRONISED, " s"))
+
+
+@pytest.mark.parametrize(("made", "said"), [("nothing", "no such folder"), ("a file", "not a folder")])
+def test_a_root_that_is_no_folder_is_told_at_once(tmp_path: Path, made: str, said: str) -> None:
+    root = tmp_path / "root"
+    if made == "a file":
+        root.write_text("")
+    config = tmp_path / "agent.toml"
+    config.write_text("")
+    result = CliRunner().invoke(app, ["sample", "--for", "0.2", "--config", str(config), "--root", str(root)])
+    assert result.exit_code == 2
+    assert f"--root {root}" in result.output
+    assert said in result.output
+    assert "-> " in result.output, "and what to do"

@@ -8,7 +8,8 @@ from functools import partial
 import pytest
 
 from edge_agent.hub.neighbours import lines
-from edge_agent.hub.query import Question, spans
+from edge_agent.hub.query import Question
+from edge_agent.hub.spans import spans
 from edge_agent.hub.timeline import Stamp
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.frame import Holding

@@ -8,9 +8,7 @@ import pytest
 from edge_agent.link.timekeeper import Known, Timekeeper
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.http import Answer
-from tests.link.truth import TRUE, Truth, asked, heard
-
-DATE = "Fri, 20 Nov 2026 08:42:35 GMT"
+from tests.link.truth import DATE, TRUE, Truth, asked, heard, stated
 
 
 @pytest.fixture(name="truth")
@@ -21,11 +19,6 @@ def _truth() -> Truth:
 @pytest.fixture(name="keeper")
 def _keeper(truth: Truth) -> Timekeeper:
     return Timekeeper(truth)
-
-
-def stated(stamp: int, error: int, sent_at: int, received_at: int) -> Answer:
-    """An answer of a hub that states its error."""
-    return heard(sent_at, received_at, edge_hub_time=f"{stamp};err={error}", date=DATE)
 
 
 def unsure(stamp: int, sent_at: int, received_at: int) -> Answer:
@@ -222,89 +215,6 @@ def test_a_pause_of_the_axis_is_followed_from_the_second_answer_on(truth: Truth,
     assert keeper.steps == 1
 
 
-def test_the_kernel_is_asked_every_ten_seconds_at_most_and_only_for_an_anchor(truth: Truth) -> None:
-    keeper = Timekeeper(truth)
-    keeper.known()
-    keeper.now()
-    assert truth.asked == 0
-    for _ in range(40):
-        keeper.anchor()
-        truth.go(1_000)
-    assert truth.asked == 4
-
-
-def test_a_synchronised_kernel_gives_an_anchor_without_any_hub(truth: Truth, keeper: Timekeeper) -> None:
-    truth.error = 120
-    assert keeper.anchor() == Anchor(TRUE - 5_000 - 120, TRUE - 5_000 + 120, 5_000)
-    assert keeper.known() == Known(TRUE - 5_000, 120, "kernel", 5_000, 0, 0)
-
-
-def test_a_kernel_that_is_not_to_be_asked_is_not(truth: Truth) -> None:
-    truth.error = 120
-    assert Timekeeper(truth, ask_kernel=False).anchor() is None
-    assert truth.asked == 0
-
-
-@pytest.mark.parametrize(("away", "believed"), [(590_000, False), (601_000, True)])
-def test_a_kernel_that_saw_time_go_on_is_believed_once_the_hub_was_silent_for_long(
-    truth: Truth, away: int, *, believed: bool
-) -> None:
-    keeper = Timekeeper(truth)
-    truth.error = 100
-    for _ in range(3):
-        keeper.observe(stated(round(truth.true), 5, truth.now(), truth.now()))
-        truth.go(1000)
-    truth.go(away - 20_000)
-    truth.pause(3_600_000)
-    for _ in range(3):
-        truth.go(10_000)
-        keeper.anchor()
-    known = keeper.known()
-    assert known is not None
-    assert (known.steps, known.source) == ((1, "kernel") if believed else (0, "hub"))
-    assert (abs(truth.true - (keeper.now() or 0)) < 200) is believed
-    keeper.observe(stated(round(truth.true), 5, truth.now(), truth.now()))
-    keeper.observe(stated(round(truth.true) + 1, 5, truth.now(), truth.now()))
-    assert abs(truth.true - (keeper.now() or 0)) < 200
-
-
-def test_the_kernel_is_heard_where_it_agrees_with_the_hub_and_is_in_dispute_where_not(truth: Truth) -> None:
-    keeper = Timekeeper(truth)
-    keeper.observe(stated(TRUE, 300, 4_990, 5_000))
-    truth.error, truth.wall_off = 100, 60
-    keeper.anchor()
-    known = keeper.known()
-    assert known is not None
-    assert (known.source, known.disputes) == ("hub", 0)
-    assert abs(known.offset - (TRUE - 5_000 + 60)) <= 10
-    for far in (10_000, -315_360_000_000):
-        truth.wall_off = far
-        truth.go(10_000)
-        keeper.anchor()
-    after = keeper.known()
-    assert after is not None
-    assert (after.offset, after.disputes, after.steps) == (known.offset, 2, 0)
-
-
-def test_a_kernel_that_did_not_notice_a_pause_does_not_confirm_what_the_hub_casts_doubt_on(truth: Truth) -> None:
-    keeper, chance = Timekeeper(truth), Random(5)
-    truth.error = 100
-    for _ in range(5):
-        keeper.anchor()
-        keeper.observe(asked(truth, chance))
-        truth.go(10_000)
-    truth.pause(600_000)
-    truth.wall_off = -600_000
-    keeper.observe(asked(truth, chance))
-    truth.go(10_000)
-    keeper.anchor()
-    keeper.observe(asked(truth, chance))
-    assert keeper.steps == 1
-    anchor = keeper.anchor()
-    assert anchor is not None
-    assert truth.holds(anchor)
-
-
 def test_the_anchor_is_the_best_of_the_last_minute(truth: Truth, keeper: Timekeeper) -> None:
     chance, given = Random(7), list[Anchor]()
     for turn in range(60):
@@ -350,7 +260,10 @@ def test_every_anchor_is_true_before_and_after_whatever_the_axis_did() -> None:
         keeper = Timekeeper(truth)
         given = set[Anchor]()
         for turn in range(60):
-            truth.error = chance.choice((None, 100, 250))
+            if turn == 0 or chance.random() < 0.5:
+                truth.wall_off, truth.told_at = chance.uniform(-90, 90), truth.now()
+            grown = (truth.now() - (truth.told_at or 0)) // 2_000 + 1
+            truth.error = chance.choice((None, 100 + grown, 250 + grown))
             within = chance.choice((40.0, 400.0, 1e7)) if turn == 0 or chance.random() < 0.1 else 0.0
             keeper.observe(asked(truth, chance, chance.choice((2, 5, 50, None)), pause=within))
             anchor = keeper.anchor()
@@ -358,7 +271,9 @@ def test_every_anchor_is_true_before_and_after_whatever_the_axis_did() -> None:
                 given.add(anchor)
             truth.go(chance.choice((10, 1_000, 10_000, 600_000)))
             if chance.random() < 0.2:
-                truth.pause(chance.choice((30, 300, 3_000, 10_000_000)))
+                length = chance.choice((30, 300, 3_000, 10_000_000))
+                truth.pause(length)
+                truth.wall_off -= length
                 truth.go(chance.uniform(0, 500))
         wrong += [anchor for anchor in given if not truth.holds(anchor)]
     assert not wrong

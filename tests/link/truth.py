@@ -10,8 +10,10 @@ from random import Random
 
 from edge_agent.model.anchor import Anchor
 from edge_agent.model.http import Answer
+from edge_agent.model.ports import WallError
 
 TRUE = 1_795_164_155_000
+DATE = "Fri, 20 Nov 2026 08:42:35 GMT"
 
 
 class Truth:
@@ -25,6 +27,8 @@ class Truth:
         self.true = float(TRUE)
         self.wall_off = wall_off
         self.error: int | None = None
+        self.told_at: int | None = None
+        """When the kernel was told so; None: just now."""
         self.asked = 0
         self.offsets: list[tuple[float, float]] = [(start, TRUE - start)]
         """(axis time, offset) at each moment that passed."""
@@ -40,9 +44,11 @@ class Truth:
     def wall(self) -> int:
         return math.floor(self.true + self.wall_off)
 
-    def wall_error(self) -> int | None:
+    def wall_error(self) -> WallError | None:
         self.asked += 1
-        return self.error
+        return (
+            None if self.error is None else WallError(self.error, self.now() if self.told_at is None else self.told_at)
+        )
 
     async def sleep(self, seconds: float) -> None:
         self.go(seconds * 1000)
@@ -75,6 +81,11 @@ class Truth:
 def heard(sent_at: int, received_at: int, **headers: str) -> Answer:
     """An answer with these headers."""
     return Answer(200, {name.replace("_", "-"): value for name, value in headers.items()}, b"", sent_at, received_at)
+
+
+def stated(stamp: int, error: int, sent_at: int, received_at: int) -> Answer:
+    """An answer of a hub that states its error."""
+    return heard(sent_at, received_at, edge_hub_time=f"{stamp};err={error}", date=DATE)
 
 
 def date_of(true: float) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from edge_agent.local.desk import Health
+from edge_agent.local.health import Health
 from edge_agent.model.lamp import Lamp
 from edge_agent.model.reading import Reading, Tick
 

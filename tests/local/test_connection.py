@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_agent.kit.scopes import running
-from edge_agent.local.desk import Health
+from edge_agent.local.health import Health
 from edge_agent.local.server import Options
 from tests.local.desk import Surroundings
 from tests.local.test_server import server_of

@@ -5,7 +5,7 @@ Every history is a device over one to five boots and a hub. Drawn, each by itsel
     crystal   steady, at the edge of what crystals do (200 ppm either way), or wandering
     stops     none, one, or several: pauses of 1 ms to three days, most of them shorter than a request and its answer
               take, about and within exchanges as well
-    sleeps    suspends that the axis counts
+    sleeps    suspends that the axis counts: whole, or by a chip of whole seconds, which the device takes into account
     wall      no clock chip (1970), a bad one, steps of a second to ten years both ways, slews of up to 100,000 ppm, and
               times in which the kernel says how far off it is
     contact   the whole boot, never, or for some spells; boots end by a stop, a kill or a power cut
@@ -14,10 +14,10 @@ Every history is a device over one to five boots and a hub. Drawn, each by itsel
     line      each way takes 1 ms to 4 s, of its own and by chance; answers get lost; a proxy may strip the
               hub's stamp and leave `Date`, or answer from a cache with `Age`
 
-A kernel that was stopped loses what went by from its wall clock, and says `not synchronised` from then on until it is
-set right, unless what it lost is still within the error that it says. (One that goes on saying so would be wrong, and
-nobody on the device could know.) Both ends keep to what they say; where the hub lies, only order and intervals are
-judged. What the agent does between is drawn too: when it reads, seals and asks.
+A kernel that was stopped loses what went by from its wall clock. Half of them notice, and say `not synchronised` from
+then on until they are set right, unless what they lost is still within the error that they say. The others go on as if
+nothing had been, until a daemon's poll sets them right. Else both ends keep to what they say; where the hub lies, only
+order and intervals are judged. What the agent does between is drawn too: when it reads, seals and asks.
 """
 
 from collections.abc import Iterator, Sequence
@@ -53,6 +53,8 @@ BEGINS = 1_790_000_000 * SECOND
 
 DATE_ERROR, DATE_STALE = 100, 900
 """Ms by which a clock that says nothing of itself is off at most, and by which its `Date` may be old."""
+
+_MOST_MISCOUNT = 3 * SECOND
 
 Span = tuple[int, int]
 """From one true time to another, in us."""
@@ -145,8 +147,9 @@ def _boot(chance: Random, born: int, way: Way) -> Boot:
     active = _long(chance, 2 * MINUTE, 2 * DAY)
     stops = list(_stops(chance, born, active, way))
     dies = born + active + sum(stop.length for stop in stops)
-    crystal = Crystal(_long(chance, 5 * SECOND, 30 * DAY), list(_drifts(chance, born, dies)), stops)
     asleep = list(_sleeps(chance, born, dies, stops))
+    stops = sorted([*stops, *_miscounts(chance, asleep)])
+    crystal = Crystal(_long(chance, 5 * SECOND, 30 * DAY), list(_drifts(chance, born, dies)), stops)
 
     def up(times: Sequence[int]) -> list[int]:
         """The same, without what falls into a sleep; what falls into a stop comes at its end."""
@@ -206,6 +209,15 @@ def _sleeps(chance: Random, born: int, dies: int, stops: Sequence[Stop]) -> Iter
             yield first, after
 
 
+def _miscounts(chance: Random, sleeps: Sequence[Span]) -> Iterator[Stop]:
+    """By how much the axis goes on too little in some sleeps: off by a second either way, and two are taken off."""
+    for number, (first, after) in enumerate(sleeps):
+        apart = not any(begins <= after and first <= ends for begins, ends in sleeps[:number])
+        if apart and after - first > _MOST_MISCOUNT and chance.random() < 0.5:
+            length = chance.randrange(SECOND, _MOST_MISCOUNT)
+            yield Stop(after - length, length, seen=True)
+
+
 def _drifts(chance: Random, born: int, dies: int) -> Iterator[tuple[int, int]]:
     kind = chance.choice(("steady", "edge", "edge", "wanders"))
     if kind == "steady":
@@ -237,13 +249,16 @@ def _way(chance: Random, kind: LineKind) -> Way:
 
 
 def _kept(chance: Random, begins: int, ends: int, error: int) -> Reading:
-    """A clock that is off by at most `error` ms, and says so, from one true time to another."""
+    """A clock that is off by at most `error` ms, and says so, from one true time to another.
+
+    It is slewed by 300 ppm of true time at most: a kernel goes no faster than 500 ppm off its crystal.
+    """
     room = (error - 1) * MS
     first, last = (chance.randint(-room, room) for _ in range(2))
-    slew = 0 if ends == begins else max(-500, min(500, (last - first) * SECOND // (ends - begins)))
+    slew = 0 if ends == begins else max(-300, min(300, (last - first) * SECOND // (ends - begins)))
     if not -room <= first + (ends - begins) * slew // SECOND <= room:
         slew = 0
-    return Reading(begins, first, slew, error)
+    return Reading(begins, first, slew, error, begins, _long(chance, 30 * SECOND, 2048 * SECOND))
 
 
 def _stray(chance: Random) -> int:
@@ -254,17 +269,20 @@ def _stray(chance: Random) -> int:
 def _wall_readings(chance: Random, born: int, dies: int, stops: Sequence[Stop]) -> Iterator[Reading]:
     """A device's wall clock over a boot."""
     first = chance.choice((-born, _sign(chance) * _long(chance, 100 * MS, 2 * MINUTE), _stray(chance)))
-    turns = {born} | {chance.randrange(born + 1, dies) for _ in range(chance.randrange(6))}
+    still = [(stop.begins, stop.ends) for stop in stops]
+    turns = {born, *(chance.randrange(born + 1, dies) for _ in range(chance.randrange(6)))}
+    turns = {turn for turn in turns if not _within(turn, still)}  # a machine that stands still sets no clock
     knowing = chance.choice((0.0, 0.0, 0.5, 0.9))
     marks = sorted(turns | {stop.ends for stop in stops} | {dies + YEAR})
-    losses = {stop.ends: stop.length for stop in stops}
+    ended = {stop.ends: stop for stop in stops}
     reading = Reading(born, first)
     for mark, after in pairwise(marks):
         off = reading.off + (mark - reading.begins) * reading.slew // SECOND
-        if mark in losses:
-            lost = off - losses[mark]
-            still = reading.error is not None and abs(lost) < (reading.error - 1) * MS
-            reading = Reading(mark, lost, 0, reading.error if still else None)
+        stop = ended.get(mark)
+        if stop is not None and stop.seen:
+            reading = Reading(mark, off + chance.randint(-SECOND, SECOND))
+        elif stop is not None:
+            reading = _after_pause(chance, reading, stop, off)
         elif chance.random() < knowing:
             reading = _kept(chance, mark, after, _long(chance, 100, 2000))
         elif mark > born:
@@ -272,6 +290,16 @@ def _wall_readings(chance: Random, born: int, dies: int, stops: Sequence[Stop]) 
             slew = 0 if stepped else _sign(chance) * _long(chance, 100, 100_000)
             reading = Reading(mark, _stray(chance) if stepped else off, slew)
         yield reading
+
+
+def _after_pause(chance: Random, before: Reading, stop: Stop, off: int) -> Reading:
+    """What a wall clock is after a pause at whose beginning it was this one, and off by so many us."""
+    lost, told = off - stop.length, Dial([before]).error(stop.begins)
+    if told is None:
+        return Reading(stop.ends, lost)
+    error, told_at = told
+    notices = abs(lost) >= (error - 1) * MS and chance.random() < 0.5
+    return Reading(stop.ends, lost) if notices else Reading(stop.ends, lost, 0, error, told_at)
 
 
 def _hub_readings(chance: Random, kind: HubKind, begins: int, ends: int, error: int) -> Iterator[Reading]:

@@ -6,9 +6,9 @@ from there at a rate of its own, so that it can be asked for any true time:
     Crystal   a boot's axis: off by at most 200 ppm, and now and then it stands still while true time goes on (a paused
               virtual machine, a live migration, a suspend that the kernel does not count)
     Dial      a wall clock, as its distance from true time: it steps, and is slewed; with it what is said of it: how far
-              off it may be, or that nobody knows
+              off it may be and since when that is so, or that nobody knows
 
-Not here: a suspend that the kernel counts too long, by which the axis would run ahead; leap seconds.
+Not here: leap seconds.
 """
 
 import asyncio
@@ -16,6 +16,8 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
+
+from edge_agent.model.ports import WallError
 
 MS = 1000
 SECOND = 1_000_000
@@ -27,14 +29,20 @@ YEAR = 365 * DAY
 MOST_DRIFT = 200_000
 """Parts per billion by which an axis may be off."""
 
+LEAST_ERROR = 100
+"""Ms that `kit.clock` adds to what the kernel says."""
+_GROWS_IN, _MOST_ERROR = 2000, 16_000
+"""Ms in which the kernel lets its error grow by one, and of error with which it says nothing any more."""
+
 _BILLION = 10**9
 
 
 class Stop(NamedTuple):
-    """The axis stands still from a true time on, for so many us."""
+    """The axis stands still from a true time on, for so many us; `seen` where the device knows that it slept then."""
 
     begins: int
     length: int
+    seen: bool = False
 
     @property
     def ends(self) -> int:
@@ -75,18 +83,25 @@ class Crystal:
         """This true time, or the end of the stop in which it falls: nothing is done while the machine stands still."""
         return next((stop.ends for stop in self.stops if stop.begins <= true < stop.ends), true)
 
+    def woken_at(self, true: int) -> int:
+        """Where the axis stood after the last stop until this true time of which the device knows."""
+        return max((self.at(stop.ends) for stop in self.stops if stop.seen and stop.ends <= true), default=-1)
+
 
 class Reading(NamedTuple):
     """What a wall clock is from a true time on.
 
     `off` is by how many us it is ahead of true time then, `slew` how many ppm it gains on it from then on, `error` how
-    many ms off it is said to be at most; None when it is not synchronised.
+    many ms off it is said to be at most; None when it is not synchronised. It was found right at `told`, a true time,
+    and every `polls` us from then on, if it was again.
     """
 
     begins: int
     off: int
     slew: int = 0
     error: int | None = None
+    told: int = 0
+    polls: int = 0
 
 
 class Dial:
@@ -101,9 +116,14 @@ class Dial:
         reading = self._now(true)
         return (true + reading.off + (true - reading.begins) * reading.slew // SECOND) // MS
 
-    def error(self, true: int) -> int | None:
-        """How far off it is said to be, in ms."""
-        return self._now(true).error
+    def error(self, true: int) -> tuple[int, int] | None:
+        """How far off it is said to be, in ms, and since which true time."""
+        reading = self._now(true)
+        if reading.error is None:
+            return None
+        return reading.error, reading.told + (
+            (true - reading.told) // reading.polls * reading.polls if reading.polls else 0
+        )
 
     def is_set(self, since: int, until: int) -> bool:
         """Whether somebody touches it between two true times."""
@@ -136,8 +156,19 @@ class DeviceClock:
     def wall(self) -> int:
         return self._dial.at(self._universe.true)
 
-    def wall_error(self) -> int | None:
-        return self._dial.error(self._universe.true)
+    def wall_error(self) -> WallError | None:
+        """As `kit.clock` makes it of what a kernel says: that lets its error grow, and does not while it stands."""
+        said = self._dial.error(self._universe.true)
+        if said is None:
+            return None
+        error, told = said
+        now = self.now()
+        possible = error + 1 + (now - self._crystal.at(told) // MS) // _GROWS_IN
+        told_at = now - (possible - LEAST_ERROR) * _GROWS_IN - 1000
+        woken_at = self._crystal.woken_at(self._universe.true) // MS
+        if possible > _MOST_ERROR or told_at <= woken_at:
+            return None
+        return WallError(possible, max(0, told_at))
 
     async def sleep(self, seconds: float) -> None:
         raise AssertionError(f"nothing waits here, for {seconds} s")
@@ -162,8 +193,9 @@ class HubClock:
     def wall(self) -> int:
         return self._dial.at(self._universe.true)
 
-    def wall_error(self) -> int | None:
-        return self._dial.error(self._universe.true)
+    def wall_error(self) -> WallError | None:
+        said = self._dial.error(self._universe.true)
+        return None if said is None else WallError(said[0], 0)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

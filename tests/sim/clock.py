@@ -5,6 +5,8 @@ A reboot is a new `SimClock` with another axis name: its axis starts at `start` 
 
 import asyncio
 
+from edge_agent.model.ports import WallError
+
 
 class SimClock:
     """`model.ports.Clock` over a virtual loop: the running one, unless one is given. All in ms but `sleep`."""
@@ -33,8 +35,8 @@ class SimClock:
     def wall(self) -> int:
         return self.now() + self._wall_offset
 
-    def wall_error(self) -> int | None:
-        return self._wall_error
+    def wall_error(self) -> WallError | None:
+        return None if self._wall_error is None else WallError(self._wall_error, self.now())
 
     def set_wall(self, wall: int, error: int | None = None) -> None:
         """Step the wall clock; the axis does not notice. `error` is what the kernel says of it from now on."""

@@ -15,12 +15,14 @@ async def _look(patient: Patient) -> list[Finding]:
         return list(_lamps(patient, f"{_ADDRESS}:{local.port}"))
     if not local.enabled:
         return [Finding("ok", "the local endpoint is turned off", "[local]")]
-    return [_port(local.port)]
+    home = patient.home
+    return [_port(local.port, "systemctl start edge-agent" if home is None else f"edge-agent up --dir {home}")]
 
 
 def _lamps(patient: Patient, where: str) -> Iterator[Finding]:
     running, device = patient.running or {}, patient.loaded.settings.device.id
-    if running.get("device") != device:
+    is_named = patient.loaded.sources.origin(("device", "id")) != "system"
+    if running.get("device") != device and (is_named or not patient.is_running):
         yield Finding(
             "fail",
             f"the agent there is {running.get('device')}, and this config is of {device}",
@@ -34,7 +36,7 @@ def _lamps(patient: Patient, where: str) -> Iterator[Finding]:
             yield Finding(lamp["state"], f"{lamp['part']}: {lamp['note']}", where, "`edge-agent status` tells more")
 
 
-def _port(port: int) -> Finding:
+def _port(port: int, start: str) -> Finding:
     where = f"{_ADDRESS}:{port}"
     with socket.socket() as probe:
         try:
@@ -51,7 +53,7 @@ def _port(port: int) -> Finding:
                 where,
                 "choose another [local] port; `ss -ltnp` shows who has it",
             )
-    return Finding("warn", "no agent is running; its port is free", where, "start it: `systemctl start edge-agent`")
+    return Finding("warn", "no agent is running; its port is free", where, f"start it: `{start}`")
 
 
 CHECK = Check(80, _look)

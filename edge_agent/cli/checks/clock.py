@@ -24,7 +24,7 @@ def _kernel(patient: Patient) -> Iterator[Finding]:
     if error is None:
         yield Finding("warn", "the kernel does not say that its clock is synchronised", "the kernel", _SET)
     else:
-        yield Finding("ok", f"synchronised, {written_error(error)}", "the kernel")
+        yield Finding("ok", f"synchronised, {written_error(error.most)}", "the kernel")
 
 
 def _hub(patient: Patient) -> Iterator[Finding]:
@@ -35,7 +35,8 @@ def _hub(patient: Patient) -> Iterator[Finding]:
         yield Finding("warn", "the hub's own clock is not synchronised", "the hub", "let the hub's machine keep time")
         return
     off = clock.wall() - clock.now() - known.offset
-    room = known.error + (clock.wall_error() or 0)
+    kernel = clock.wall_error()
+    room = known.error + (kernel.most if kernel is not None else 0)
     told = f"the wall clock is {abs(off) / 1000:,.3f} s {'ahead of' if off > 0 else 'behind'} the hub's"
     if abs(off) > max(room, _LEAST_OFF_MS):
         yield Finding("warn", f"{told}, {written_error(room)}", "the hub", _SET)

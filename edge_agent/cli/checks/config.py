@@ -1,4 +1,7 @@
-"""The config: which file it is, that the service can read it, and whether it names a hub."""
+"""The config: which file it is, that the service can read it, and whether it names a hub.
+
+`edge-agent up` gives its agent the hub and the key when it starts it, so its file names none.
+"""
 
 import os
 import stat
@@ -34,9 +37,22 @@ def _file(patient: Patient) -> Iterator[Finding]:
 
 
 def _reach(patient: Patient) -> Iterator[Finding]:
-    if isinstance(patient.reach, ConfigError):
-        for line in str(patient.reach).splitlines():
-            yield Finding("fail", line, "[hub]", patient.reach.hint or "see deploy/agent.toml for an example")
+    if not isinstance(patient.reach, ConfigError):
+        return
+    wrong, home = str(patient.reach).splitlines(), patient.home
+    if not patient.loaded.settings.hub.url and (patient.is_running or home is not None):
+        wrong = [line for line in wrong if not line.startswith("hub.")]
+        if patient.is_running:
+            yield Finding("ok", "names no hub: the running agent was given one when it was started", "[hub]")
+        else:
+            yield Finding(
+                "warn",
+                "names no hub: `edge-agent up`, which made this folder, gives hub and key when it runs",
+                "[hub]",
+                f"`edge-agent up --dir {home}` starts both; to send to another hub, set url and key_file under [hub]",
+            )
+    for line in wrong:
+        yield Finding("fail", line, "[hub]", patient.reach.hint or "see deploy/agent.toml for an example")
 
 
 CHECK = Check(10, _look)
