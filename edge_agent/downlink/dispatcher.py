@@ -135,8 +135,8 @@ class Dispatcher:
     async def run(self) -> NoReturn:
         """Open the ledger, tell what an earlier life left untold, then run what is heard."""
         self._since = self._clock.now()
-        await self._ledger.open()
         try:
+            await self._ledger.open()
             await self._begin()
             while True:
                 found = None

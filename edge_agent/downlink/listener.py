@@ -104,8 +104,8 @@ class Listener:
 
     async def run(self) -> NoReturn:
         """Follow the stream until cancelled."""
-        self._last_id = await self._bookmark.read()
         try:
+            self._last_id = await self._bookmark.read()
             while True:
                 self._key = anyio.Event()
                 end = await self._follow()

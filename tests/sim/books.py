@@ -22,7 +22,7 @@ from tests.sim.disk import MemoryDisk
 from tests.sim.wave import NAME
 from tests.sim.witness import frames_in
 
-_MOST_BODY = 64 * 2**20
+MOST_BODY = 64 * 2**20
 _NEW = """
 SELECT frame.id, epoch, seq, kind, payload FROM frame JOIN payload ON payload.frame = frame.id
 WHERE frame.id > ? AND sender = (SELECT id FROM sender WHERE device = ?) ORDER BY frame.id
@@ -40,10 +40,10 @@ class Claim(NamedTuple):
 def claims_of(frame: Frame) -> list[Claim]:
     """What a frame says of other numbers than its own."""
     if frame.kind == FrameKind.THINNED:
-        said = orjson.loads(unzip(frame.payload, _MOST_BODY))["thins"]
+        said = orjson.loads(unzip(frame.payload, MOST_BODY))["thins"]
         return [Claim("thinned", int(said["epoch"], 16), pairs(said["ranges"]))]
     if frame.kind == FrameKind.REPORTS:
-        records = orjson.loads(unzip(frame.payload, _MOST_BODY))["records"]
+        records = orjson.loads(unzip(frame.payload, MOST_BODY))["records"]
         losses = [record for record in records if record.get("type") == "loss"]
         return [Claim("lost", int(loss["epoch"], 16), pairs(loss["ranges"])) for loss in losses]
     return []
@@ -96,7 +96,7 @@ class HubBooks:
         self.payloads.add(frame.payload)
         if frame.kind != FrameKind.TELEMETRY:
             return
-        batch = parse(unzip(frame.payload, _MOST_BODY))
+        batch = parse(unzip(frame.payload, MOST_BODY))
         instants = [at for track in batch.tracks if track.collector == NAME for at in track.instants]
         self.instants.update((batch.axis, at) for at in instants)
         self.own[frame.identity] = set(instants)

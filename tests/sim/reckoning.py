@@ -1,7 +1,8 @@
 """The reckoning: what must hold at every step of a run and at its end, judged from what the witness and the books show.
 
-At every step, for each frame that a device sealed: its payload is stored at the hub, or its number is thinned or lost
-in a stored frame, or payload, thinned frame or loss are still in a device's spool, or the scene destroyed it.
+At every step, for each frame that a device sealed: its payload, or all that is in it, is stored at the hub, or its
+number is thinned or lost in a stored frame, or payload, thinned frame or loss are still in a device's spool, or the scene
+destroyed it.
 A number is sealed with one payload only. A lane keeps its quota but for one segment (reports, which declare losses, may
 pass theirs), memory its own, and nothing becomes a dead letter.
 
@@ -14,10 +15,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from edge_agent.hub.store.likeness import is_part_of
 from edge_agent.model.frame import Identity, LaneName
 from edge_agent.model.ranges import Ranges, difference, holds, ranges_of, total, union
 from edge_agent.spool.segment import SEGMENT_BYTES
-from tests.sim.books import Claims, DeviceBooks, HubBooks, claims_of
+from tests.sim.books import MOST_BODY, Claims, DeviceBooks, HubBooks, claims_of
 from tests.sim.device import DEVICE, SPOOL, Device
 from tests.sim.station import Station
 from tests.sim.witness import Witness
@@ -66,12 +68,16 @@ class Reckoning:
             self._spools.setdefault(machine, DeviceBooks()).read(machine.disk, SPOOL)
 
     def begin_anew(self) -> set[Identity]:
-        """The hub's data were replaced: what it stored until now and stores no more."""
-        before, self.hub = set(self.hub.stored), HubBooks(DEVICE)
+        """The hub's data were replaced: what it stored until now, or had a stand-in or a loss of, and has no more."""
+        before, self.hub = set(self.hub.stored) | self._all_settled(), HubBooks(DEVICE)
         self.hub.read(self._station.data)
-        gone = before - self.hub.stored.keys()
+        gone = before - self.hub.stored.keys() - self._all_settled()
         self.witness.open |= self.witness.sealed.keys()
         return gone
+
+    def _all_settled(self) -> set[Identity]:
+        sealed = self.witness.sealed.items()
+        return {identity for identity, one in sealed if self._is_settled(identity, one.payloads)}
 
     def step(self) -> None:
         """What holds at any instant; Broken when it does not."""
@@ -141,15 +147,24 @@ class Reckoning:
         return holds(self.hub.claims.lost.get(identity.epoch, ()), identity.seq)
 
     def _total(self) -> Total:
-        stored = sum(sealed.payloads <= self.hub.payloads for sealed in self.witness.sealed.values())
-        rest = [one for one, sealed in self.witness.sealed.items() if not sealed.payloads <= self.hub.payloads]
+        rest = [one for one, sealed in self.witness.sealed.items() if not self._is_stored(one, sealed.payloads)]
+        stored = len(self.witness.sealed) - len(rest)
         claims = self.hub.claims
         thinned = sum(holds(claims.thinned.get(epoch, ()), seq) for epoch, seq in rest)
         covered = sum(claims.cover(one) for one in rest)
         return Total(len(self.witness.sealed), stored, thinned, covered - thinned, len(rest) - covered)
 
     def _is_settled(self, identity: Identity, payloads: set[bytes]) -> bool:
-        return payloads <= self.hub.payloads or self.hub.claims.cover(identity)
+        return self._is_stored(identity, payloads) or self.hub.claims.cover(identity)
+
+    def _is_stored(self, identity: Identity, payloads: set[bytes]) -> bool:
+        """Whether these are stored: each as it is, or as a part of what is under its number.
+
+        A batch may be pushed from memory before its sync returns, and a power cut in between bring the file of its open
+        batch back torn: what is sealed of that then is a part of what the hub has.
+        """
+        whole = self.hub.stored.get(identity)
+        return all(whole is not None and is_part_of(one, whole, MOST_BODY) for one in payloads - self.hub.payloads)
 
     def _is_buffered(self, identity: Identity, payloads: set[bytes]) -> bool:
         left = payloads - self.hub.payloads
