@@ -25,17 +25,19 @@ _Schemas = Mapping[Any, Any]
 
 
 class OpenApi:
-    """Serves the document of a table of routes, which is given once the table is whole."""
+    """Serves the document of a table of routes, which is given once the table is whole. It is written when asked for."""
 
     def __init__(self) -> None:
+        self._routes: Sequence[Route] = ()
         self._body = b""
 
     def describe(self, routes: Sequence[Route]) -> None:
-        """Write the document."""
-        self._body = orjson.dumps(document(routes))
+        """Of these routes."""
+        self._routes = routes
 
     async def show(self, _ask: Ask) -> Reply:
         """GET /openapi.json."""
+        self._body = self._body or orjson.dumps(document(self._routes))
         return Reply(200, self._body, headers={"cache-control": "no-cache"})
 
 

@@ -1,8 +1,8 @@
 """The reckoning: what must hold at every step of a run and at its end, judged from what the witness and the books show.
 
 At every step, for each frame that a device sealed: its payload, or all that is in it, is stored at the hub, or its
-number is thinned or lost in a stored frame, or payload, thinned frame or loss are still in a device's spool, or the scene
-destroyed it.
+number is thinned or lost in a stored frame, or payload, thinned frame or loss are still in a device's spool, or the
+scene destroyed it.
 A number is sealed with one payload only. A lane keeps its quota but for one segment (reports, which declare losses, may
 pass theirs), memory its own, and nothing becomes a dead letter.
 
