@@ -25,7 +25,7 @@ _Schemas = Mapping[Any, Any]
 
 
 class OpenApi:
-    """Serves the document of a table of routes, which is given once the table is whole. It is written when asked for."""
+    """Serves the document of a table of routes, which is given once the table is whole; written when asked for."""
 
     def __init__(self) -> None:
         self._routes: Sequence[Route] = ()
