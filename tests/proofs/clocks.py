@@ -12,7 +12,7 @@ from tests.proofs.clock_histories import lived
 from tests.proofs.clock_plans import HUBS, LINES
 from tests.proofs.row import Findings, Row, fewer_than, total, tried
 
-_PARTS = 60
+_PARTS = 50
 _SEEDS = 200
 _LEAST = 10_000
 _MOST_TOLD = 2

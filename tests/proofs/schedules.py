@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from tests.proofs.row import Findings, Row, fewer_than, total, tried
 from tests.sim.schedule import KINDS, Outcome, play
 
-_PARTS = 50
+_PARTS = 47
 _SEEDS = 216
 _LEAST = 10_000
 
