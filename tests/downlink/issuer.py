@@ -114,7 +114,8 @@ class Device:
             "many": Ability(Text, self.many),
         }
         keys = {"ops": TrustedKey(public_of(PRIVATE), TYPES), "viewer": TrustedKey(public_of(OTHER), frozenset())}
-        ledger = Ledger(FOLDER, disk, InlineOffload())
+        self.offload = InlineOffload()
+        ledger = Ledger(FOLDER, disk, self.offload)
         self.dispatcher = Dispatcher(
             options or Options(), "car-3", keys, abilities, ledger, self, self.clock, self.time, self.board
         )

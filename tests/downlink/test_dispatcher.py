@@ -46,6 +46,18 @@ def told(*words: Signed, disk: MemoryDisk | None = None, seconds: float = 1, **l
     return run(main())
 
 
+def test_a_stop_while_the_ledger_is_being_read_lets_its_thread_go() -> None:
+    async def main() -> None:
+        device = Device(MemoryDisk())
+        device.offload.hang("ledger")
+        async with running(device.dispatcher):
+            await anyio.sleep(1)
+        assert not device.offload.workers
+        device.offload.free("ledger")
+
+    run(main())
+
+
 def test_an_instruction_is_received_runs_and_is_answered_with_its_result() -> None:
     device = told(issue(args={"text": "hi"}))
     assert [report["state"] for report in device.reports] == ["received", "running", "done"]

@@ -229,6 +229,16 @@ def test_a_damaged_bookmark_is_none(content: bytes) -> None:
     assert played([], 1, disk).link.ids() == [""]
 
 
+def test_a_stop_while_the_last_id_is_being_read_lets_its_thread_go() -> None:
+    async def main() -> None:
+        scene = Scene([])
+        scene.offload.hang("bookmark")
+        await scene.play(1)
+        scene.offload.free("bookmark")
+
+    run(main())
+
+
 def test_a_bookmark_that_cannot_be_written_stops_nothing() -> None:
     disk = MemoryDisk()
     disk.fail("replace", 28, times=None)
