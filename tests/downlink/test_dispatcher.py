@@ -54,6 +54,7 @@ def test_a_stop_while_the_ledger_is_being_read_lets_its_thread_go() -> None:
             await anyio.sleep(1)
         assert not device.offload.workers
         device.offload.free("ledger")
+        await anyio.sleep(1)
 
     run(main())
 
