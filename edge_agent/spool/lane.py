@@ -325,7 +325,7 @@ class Lane:
         if not self.why or self._clock.now() >= self._retry_at:
             try:
                 await self._work(self._rack.enter)
-                while chunk := self._memory.chunk():
+                while chunk := self._memory.chunk(self._rack.segment_bytes):
                     await self._make_room(sum(map(encoded_size, chunk)) + OPENING_BYTES)
                     await self._work(self._rack.write, chunk)
                     for frame in chunk:

@@ -45,14 +45,15 @@ class Memory:
         if frame is not None:
             self.bytes -= encoded_size(frame)
 
-    def chunk(self) -> list[Frame]:
-        """The first frames that can go to one segment with one sync."""
+    def chunk(self, most_bytes: int) -> list[Frame]:
+        """The first frames that can go to one segment of so many bytes with one sync; one, if it is larger."""
+        most_bytes = min(most_bytes, _CHUNK_BYTES)
         chunk: list[Frame] = []
         size = 0
         for frame in self._frames.values():
             size += encoded_size(frame)
             if chunk and (
-                size > _CHUNK_BYTES
+                size > most_bytes
                 or frame.identity.epoch != chunk[-1].identity.epoch
                 or frame.identity.seq <= chunk[-1].identity.seq
             ):

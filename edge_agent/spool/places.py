@@ -4,7 +4,6 @@ A hub that leaves a few frames of each segment unsettled makes every look begin 
 those only a few places are left to remember, so many segments fit. What was not asked for longest is forgotten first.
 """
 
-from edge_agent.model.ranges import holds
 from edge_agent.spool.scan import Place
 from edge_agent.spool.segment import Segment
 
@@ -26,7 +25,7 @@ class Places:
     def keep(self, segment: Segment, places: tuple[Place, ...]) -> tuple[Place, ...]:
         """Remember those of these that are unsettled, and give them back."""
         self._take(segment)
-        left = tuple(place for place in places if holds(segment.held or (), place.seq))
+        left = tuple(place for place in places if segment.owes(place.seq))
         self._seen[segment] = (segment.size, left)
         self._count += len(left)
         while self._count > MOST_PLACES and len(self._seen) > 1:

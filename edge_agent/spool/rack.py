@@ -69,7 +69,9 @@ class Rack:
         self._device = device
         self._disk = disk
         self._clock = clock
-        self._writer = Writer(disk, self.folder, self._opening, min(SEGMENT_BYTES, most_bytes // 8))
+        self.segment_bytes = min(SEGMENT_BYTES, most_bytes // 8)
+        """Of a segment at most, unless one frame is larger."""
+        self._writer = Writer(disk, self.folder, self._opening, self.segment_bytes)
         self.stock = Stock(lane, disk, self._writer)
         self.lender = Lender(lane, self.stock, device, disk, clock, quarantine)
         self.mender = Mender(disk, device, clock, self.ages, self.stock, self.lender, quarantine)

@@ -1,14 +1,16 @@
 """Quotas: the oldest go first, declared before they go."""
 
 import asyncio
+import errno
 from dataclasses import replace
 
 from edge_agent.model.verdict import Settlement
 from edge_agent.spool.losses import losses_in
 from edge_agent.spool.options import MIB, Quota, ReportsQuota
+from edge_agent.spool.segment import OPENING_BYTES
 from tests.sim import loop
 from tests.sim.disk import MemoryDisk
-from tests.spool.site import FOLDER, ROOMY, Site, fill, held, losses, tight
+from tests.spool.site import FOLDER, ROOMY, Site, fill, held, losses, sealed, tight
 
 STORED = Settlement("stored")
 
@@ -30,6 +32,25 @@ def test_a_lane_never_grows_past_its_size_and_declares_what_went() -> None:
             (ranges,) = declared.values()
             assert sum(end - start for start, end in ranges) == len(gone)
             assert {(lane, reason) for lane, _epoch, reason in declared} == {("telemetry", "quota")}
+
+    loop.run(scene())
+
+
+def test_what_memory_held_while_the_disk_was_full_comes_to_it_a_segment_at_a_time() -> None:
+    async def scene() -> None:
+        site = Site(options=tight(16_000))
+        async with site.opened() as (spool, _lamps):
+            lane = spool.lane("telemetry")
+            await fill(lane, 60, size=200)
+            site.disk.fail("append", errno.ENOSPC, times=None)
+            for _ in range(60):
+                await lane.append(sealed(lane, 200))
+            site.disk.heal()
+            await asyncio.sleep(60)
+            await lane.retry()
+            sizes = [len(site.disk.content(path)) for path in site.segments()]
+            assert max(sizes) <= 2000 + OPENING_BYTES
+            assert sum(sizes) <= 16_000
 
     loop.run(scene())
 

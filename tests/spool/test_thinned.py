@@ -232,6 +232,21 @@ def test_a_thinned_frame_is_kept_though_the_name_of_a_file_that_nobody_read_tell
     loop.run(scene())
 
 
+def test_a_stand_in_whose_first_number_was_settled_by_itself_is_lent_for_the_others() -> None:
+    async def scene() -> None:
+        frames, site = await batches(6), Site()
+        letter = stand_in(frames)
+        async with site.opened() as (spool, _lamps):
+            lane = spool.lane("telemetry")
+            assert await lane.adopt(letter)
+            await lane.settle({frames[0].identity: STORED})
+            assert [frame.identity for frame in await held(lane)] == [letter.identity]
+            await lane.settle({letter.identity: STORED})
+            assert await held(lane) == []
+
+    loop.run(scene())
+
+
 def test_a_full_segment_is_not_beaten_by_a_thinned_one_that_came_from_outside_just_before() -> None:
     async def scene() -> None:
         frames, site = await batches(12), Site()
