@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,7 @@ _FOLDERS = ("", "open", "ledger", "spool", "spool/hub", "spool/hub/lock", "last-
 _LANES = ("telemetry", "reports", "events", "logs")
 _ATTACHED_AFTER = 3
 """Beats: what is loaded late is loaded by then."""
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,17 @@ def trace_of(device: Device, agent: Program) -> Traced:
 
 @contextmanager
 def _attached(agent: Program, told: Sequence[str]) -> Iterator[None]:
-    """A tracer beside a process that runs already; it ends with that."""
-    tracer = subprocess.Popen(["strace", *told, "-p", str(agent.pid)], stdin=subprocess.DEVNULL)
+    """A tracer beside a process that runs already; it ends with that.
+
+    strace now and then gives up while it attaches to a process of many threads ("ptrace_syscall_info.op == 2"): nothing
+    was injected then, and another one is begun.
+    """
+    for _ in range(_ATTEMPTS):
+        tracer = subprocess.Popen(["strace", *told, "-p", str(agent.pid)], stdin=subprocess.DEVNULL)
+        until(partial(_is_settled, tracer, agent), within=PATIENCE)
+        if tracer.poll() is None or not agent.lives:
+            break
     try:
-        until(lambda: "TracerPid:\t0\n" not in Path(f"/proc/{agent.pid}/status").read_text(), within=PATIENCE)
         yield
         until(lambda: not agent.lives, within=PATIENCE)
         tracer.wait(PATIENCE)
@@ -150,6 +159,13 @@ def _attached(agent: Program, told: Sequence[str]) -> Iterator[None]:
         if tracer.poll() is None:
             tracer.terminate()
             tracer.wait()
+
+
+def _is_settled(tracer: "subprocess.Popen[bytes]", agent: Program) -> bool:
+    """Whether the one is attached to the other, or one of them is gone."""
+    if tracer.poll() is not None or not agent.lives:
+        return True
+    return "TracerPid:\t0\n" not in Path(f"/proc/{agent.pid}/status").read_text()
 
 
 def _log(device: Device) -> Path:
