@@ -9,16 +9,6 @@ from edge_agent.model.anchor import Anchor
 from tests.link.truth import TRUE, Truth, asked, stated
 
 
-@pytest.fixture(name="truth")
-def _truth() -> Truth:
-    return Truth(start=5_000)
-
-
-@pytest.fixture(name="keeper")
-def _keeper(truth: Truth) -> Timekeeper:
-    return Timekeeper(truth)
-
-
 def test_the_kernel_is_asked_every_ten_seconds_at_most_and_only_for_an_anchor(truth: Truth) -> None:
     keeper = Timekeeper(truth)
     keeper.known()

@@ -11,16 +11,6 @@ from edge_agent.model.http import Answer
 from tests.link.truth import DATE, TRUE, Truth, asked, heard, stated
 
 
-@pytest.fixture(name="truth")
-def _truth() -> Truth:
-    return Truth(start=5_000)
-
-
-@pytest.fixture(name="keeper")
-def _keeper(truth: Truth) -> Timekeeper:
-    return Timekeeper(truth)
-
-
 def unsure(stamp: int, sent_at: int, received_at: int) -> Answer:
     """An answer of a hub that is not synchronised."""
     return heard(sent_at, received_at, edge_hub_time=f"{stamp};unsync", date=DATE)
