@@ -29,8 +29,8 @@ Whenever a contradiction takes over a step is counted, and what was known before
 
 Two things come of what is held. They differ, since the axis may have stood still between two exchanges:
 
-- `now`, the estimate: the middle of what all claims since the last step say together. It takes for granted that the
-  axis went on, and is the more accurate for that.
+- `now`, the estimate: the likeliest time (`link.likely`) inside what all claims since the last step say together. It
+  takes for granted that the axis went on, and is the more accurate for that.
 - `anchor`, a claim of one instant, true whatever the axis did between exchanges. The upper bound of an exchange is true
   when its request leaves, and the lower ones of exchanges that were over by then are true there as well, less the
   drift: so the anchor stands at that instant. An exchange that none went before gives no anchor, since there is no
@@ -50,6 +50,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from edge_agent.link.likely import likely
 from edge_agent.model.anchor import Anchor, bounded
 from edge_agent.model.failure import Malformed
 from edge_agent.model.http import Answer
@@ -68,7 +69,7 @@ _ASK_EVERY_MS = 10_000
 _LATELY_MS = 60_000
 _SILENT_MS = 600_000
 """How long the rank that is held must say nothing until a lower one is believed that time went on."""
-_MOST_FLOORS, _MOST_CHOICES = 8, 16
+_MOST_FLOORS, _MOST_CHOICES, _MOST_RECENT = 8, 16, 32
 _BEYOND = 2**52
 """Ms by which no offset differs from 0. Batches carry twice that, so drift that is taken off stays within."""
 
@@ -122,6 +123,7 @@ class Timekeeper:
         # What was learnt is kept as it was told, since drift that is added up again and again is rounded up each time.
         self._floors: deque[Anchor] = deque(maxlen=_MOST_FLOORS)
         self._roof: Anchor | None = None
+        self._recent: deque[Anchor] = deque(maxlen=_MOST_RECENT)  # of the rank that is held
         self._choices: deque[tuple[int, int, Anchor]] = deque()
         self._steps = self._disputes = 0
 
@@ -146,7 +148,7 @@ class Timekeeper:
         """True time in Unix ms as it is estimated; None before the first answer."""
         now = self._clock.now()
         estimate = self._estimate(now)
-        return None if estimate is None else now + estimate.offset
+        return None if estimate is None else now + likely(self._recent, estimate)
 
     def known(self) -> Known | None:
         """What is known just now; None before the first answer. The kernel is not asked for it."""
@@ -154,11 +156,11 @@ class Timekeeper:
         estimate = self._estimate(now)
         if estimate is None:
             return None
-        error = None
+        offset, error = likely(self._recent, estimate), None
         if self._rank > _GUESS:
             given = self._choices[0][2] if self._choices else estimate
-            error = max(0, estimate.offset - given.floor(now), given.roof(now) - estimate.offset)
-        return Known(estimate.offset, error, _RANKS[self._rank], self._taken_at, self._steps, self._disputes)
+            error = max(0, offset - given.floor(now), given.roof(now) - offset)
+        return Known(offset, error, _RANKS[self._rank], self._taken_at, self._steps, self._disputes)
 
     def _estimate(self, at: int) -> Anchor | None:
         """What all claims since the last step say together at this axis time, if the axis went on."""
@@ -232,6 +234,7 @@ class Timekeeper:
         self._rival = None
         self._floors.clear()
         self._roof = None
+        self._recent.clear()
         self._choices.clear()
 
     def _take(self, claim: _Claim) -> None:
@@ -245,7 +248,11 @@ class Timekeeper:
         bounds = claim.bounds
         if self._rival is not None and claim.sent_at >= self._rival.sent_at:
             self._rival = None  # what is older than a contradiction does not speak against it
+        if claim.rank > self._rank:
+            self._recent.clear()
         self._rank, self._taken_at = max(self._rank, claim.rank), bounds.at
+        if claim.rank == self._rank:
+            self._recent.append(bounds)
         if not self._floors or self._floors[-1].floor(bounds.at) < bounds.lo:
             self._floors.append(bounds)
         if self._roof is None or bounds.hi < self._roof.roof(bounds.at):
