@@ -29,7 +29,7 @@ _USUAL_PPM = 50
 _RUN_PPM = 25
 """How far off they are taken to be for the variance of `far`."""
 _ENOUGH = 12
-_PULLED = 3
+_PULLED = 4
 """How many deviations of `far` its distance from `near` is taken for."""
 _GRAIN_MS = 4
 """What rounding adds to a spread: four times (sent, received, twice the stamp) to a whole ms."""
