@@ -10,14 +10,22 @@ from importlib.metadata import version
 
 from edge_agent.cli.extras import require
 from edge_agent.cli.failure import tell
+from edge_agent.cli.reader import until_nobody_reads
 from edge_agent.model.failure import DeviceError
 
 _DAEMONS = ("run", "hub", "up")
 
 
 def main() -> None:
-    """Run the command that the arguments name; the exit code is 0 good, 1 found something bad, 2 used wrongly."""
-    argv = sys.argv[1:]
+    """Run the command that the arguments name; the exit code is 0 good, 1 found something bad, 2 used wrongly.
+
+    One whose reader went away ends without a word (`cli.reader`).
+    """
+    with until_nobody_reads():
+        _run(sys.argv[1:])
+
+
+def _run(argv: list[str]) -> None:
     if argv == ["--version"]:
         sys.stdout.write(f"edge-agent {version('edge-agent')}\n")
     elif argv and argv[0] in _DAEMONS:

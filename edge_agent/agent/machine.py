@@ -8,10 +8,12 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge_agent.agent.children import Children, Recorded
 from edge_agent.config.settings import Hub
 from edge_agent.kit.chance import system_chance
 from edge_agent.kit.clock import SystemClock
 from edge_agent.kit.disk import SystemDisk
+from edge_agent.kit.hostfile import recorded_errors
 from edge_agent.kit.offload import Threads
 from edge_agent.link.keyfile import Key
 from edge_agent.link.origin import Origin
@@ -29,6 +31,16 @@ class Ports:
     offload: Offload
     host: Host
     link: Callable[[Hub, Key, TrueTime], AbstractAsyncContextManager[Link]]
+
+
+def host_of(root: Path) -> Host:
+    """The machine below a root: this one at `/` by any of its names, else a recorded one with its `errors.toml`.
+
+    Its commands are this machine's programs, or what a recorded one's said.
+    """
+    if root.exists() and root.samefile("/"):
+        return Host(Path("/"), live=True, commands=Children(SystemClock().now))
+    return Host(root, live=False, errors=recorded_errors(root), commands=Recorded(root))
 
 
 def real_ports(root: Path = Path("/")) -> Ports:
@@ -49,6 +61,6 @@ def real_ports(root: Path = Path("/")) -> Ports:
         chance=system_chance(),
         disk=SystemDisk(),
         offload=offload,
-        host=Host(root, live=root == Path("/")),
+        host=host_of(root),
         link=link,
     )

@@ -2,13 +2,18 @@
 
 A plan that cannot be built raises and interrupts nothing. Collectors are built here, from the offers that the config
 chose; building one may import its library and look for its sources, so it is done off the loop.
+
+The resource is what the machine is known by as long as this generation lasts: what its files say of it, and on a Jetson
+the module, the chip and the release. What they do not say is left out.
 """
 
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from edge_agent.collectors.jetson.board import UNKNOWN, board_of
 from edge_agent.config.load import Loaded
 from edge_agent.config.shelf import CollectorChoice
+from edge_agent.kit.hostfile import HostFile
 from edge_agent.model.failure import ConfigError, DeviceError
 from edge_agent.model.ports import Host
 from edge_agent.uplink.sampler import Schedule
@@ -33,7 +38,9 @@ class Plan:
 def build_plan(loaded: Loaded, host: Host, version: int = 0) -> Plan:
     """Build every chosen collector; ConfigError or DeviceError names the one that cannot be built."""
     settings = loaded.settings
-    schedules = tuple(_schedule(choice, host) for choice in loaded.collectors)
+    claims = (choice.offer.claims for choice in loaded.collectors)
+    claiming = replace(host, claimed=host.claimed.union(*claims))
+    schedules = tuple(_schedule(choice, claiming) for choice in loaded.collectors)
     if not schedules:
         raise ConfigError("every collector is turned off", hint="enable one, as [collectors.cpu]")
     resource = {**settings.labels, "device.id": settings.device.id, **_identity(host)}
@@ -46,21 +53,35 @@ def _schedule(choice: CollectorChoice, host: Host) -> Schedule:
     except (ImportError, OSError, ValueError) as error:
         raise DeviceError(
             f"collector {choice.name}: cannot be built: {error}",
-            hint=f"turn it off: [collectors.{choice.name}] enabled = false",
+            hint=f'turn it off: [collectors."{choice.name}"] enabled = false',
         ) from error
     return Schedule(choice.name, collector, choice.interval, choice.timeout)
 
 
 def _identity(host: Host) -> dict[str, str]:
-    """What the machine says of itself, below its root; what it does not say is left out."""
+    """What the machine says of itself, below its root."""
     found = {}
     for name, file in _IDENTITY.items():
         try:
-            said = (host.root / file).read_text(encoding="utf-8", errors="replace").strip("\0\n ")
+            said = HostFile(host, file).read().decode("utf-8", "replace").strip("\0\n ")
         except OSError:
             continue
         if said:
             found[name] = said[:256]
     if host.live:
         found["host.arch"] = platform.machine()
-    return found
+    return {**found, **_jetson(host)}
+
+
+def _jetson(host: Host) -> dict[str, str]:
+    board = board_of(host)
+    if board is None:
+        return {}
+    facts = {
+        "device.manufacturer": "NVIDIA",
+        "device.model.identifier": board.module,
+        "jetson.soc": board.soc,
+        "jetson.l4t.version": board.l4t,
+        "jetson.jetpack.version": board.jetpack,
+    }
+    return {name: said for name, said in facts.items() if said != UNKNOWN}

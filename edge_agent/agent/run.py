@@ -13,6 +13,7 @@ from edge_agent.agent.machine import Ports, real_ports
 from edge_agent.config.load import Loaded
 from edge_agent.config.reach import reach_of
 from edge_agent.kit.notify import service_notifier
+from edge_agent.model.ports import Commands
 
 _LAST_RESORT = 28.0
 """Seconds that a stop may take: a little less than the unit's TimeoutStopSec."""
@@ -20,7 +21,8 @@ _LAST_RESORT = 28.0
 
 def run(loaded: Loaded, root: Path) -> None:
     """Run until SIGTERM or SIGINT; EdgeError when it cannot be begun."""
-    asyncio.run(_run(make_agent(loaded, real_ports(root))))
+    ports = real_ports(root)
+    asyncio.run(_run(make_agent(loaded, ports), ports.host.commands))
 
 
 def make_agent(loaded: Loaded, ports: Ports) -> Agent:
@@ -28,20 +30,26 @@ def make_agent(loaded: Loaded, ports: Ports) -> Agent:
     return Agent(loaded, ports, reach_of(loaded).key, service_notifier(), Log(loaded.settings.log.level))
 
 
-async def _run(agent: Agent) -> None:
+async def _run(agent: Agent, commands: Commands | None) -> None:
     stop = anyio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, loop, stop)
+        loop.add_signal_handler(number, _stop, loop, stop, commands)
     await agent.run(stop)
 
 
-def _stop(loop: asyncio.AbstractEventLoop, stop: anyio.Event) -> None:
+def _stop(loop: asyncio.AbstractEventLoop, stop: anyio.Event, commands: Commands | None) -> None:
     """Stop in good order; at once when told a second time, or when something hangs.
 
-    An end without order costs what `kill -9` costs: the next start seals what is open.
+    An end without order costs what `kill -9` costs: the next start seals what is open. Programs beside it are killed.
     """
     if stop.is_set():
-        os._exit(1)
+        _leave(commands)
     stop.set()
-    loop.call_later(_LAST_RESORT, os._exit, 1)
+    loop.call_later(_LAST_RESORT, _leave, commands)
+
+
+def _leave(commands: Commands | None) -> None:
+    if commands is not None:
+        commands.end()
+    os._exit(1)

@@ -41,12 +41,12 @@ def check(
         raise typer.Exit(tell(error)) from None
     rows = list(effective(loaded))
     if as_json:
-        values = {".".join(key): {"value": _masked(value), "origin": origin} for key, value, origin in rows}
+        values = {_written(key): {"value": _masked(value), "origin": origin} for key, value, origin in rows}
         print(orjson.dumps(values, option=orjson.OPT_INDENT_2, default=str).decode())
     else:
-        width = max(len(".".join(key)) for key, _, _ in rows)
+        width = max(len(_written(key)) for key, _, _ in rows)
         for key, value, origin in rows:
-            print(f"{'.'.join(key):<{width}}  {_shown(value):<28}  {origin}")
+            print(f"{_written(key):<{width}}  {_shown(value):<28}  {origin}")
     for warning in loaded.warnings:
         print(f"warning: {warning}", file=sys.stderr)
 
@@ -76,6 +76,11 @@ def _leaves(value: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
             yield from _leaves(inner, (*key, str(name)))
     else:
         yield key, value
+
+
+def _written(key: Key) -> str:
+    """A key as it may be written in the file."""
+    return ".".join(f'"{part}"' if "." in part else part for part in key)
 
 
 def _masked(value: Any) -> Any:

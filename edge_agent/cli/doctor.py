@@ -3,6 +3,8 @@
 Every check on the shelf `cli/checks` looks in turn (`cli.finding`), whether or not an agent runs, and changes nothing.
 A config that is wrong is the first finding; one that cannot be read at all is the only one. Keys, and the passwords of
 proxies, are in no finding.
+
+Below another root only the sensors of the machine there are looked at: all else is of this one.
 """
 
 import asyncio
@@ -10,7 +12,7 @@ import os
 import pkgutil
 import re
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from http.client import HTTPConnection, HTTPException
 from importlib import import_module
@@ -26,6 +28,7 @@ import edge_agent.cli.checks
 from edge_agent.agent.machine import real_ports
 from edge_agent.cli.checks.unit import UNIT
 from edge_agent.cli.finding import Check, Finding, Patient
+from edge_agent.cli.root import checked_root
 from edge_agent.cli.screen import console
 from edge_agent.config.load import KEY_VARIABLE, Loaded, load
 from edge_agent.config.reach import Reach, reach_of
@@ -36,6 +39,8 @@ from edge_agent.model.failure import ConfigError, EdgeError
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 _PATIENCE = 5.0
 _ROOT = Path("/")
+_ELSEWHERE = ("sensors",)
+"""What there is to look at below another root."""
 _MOST_TOLD = 500
 _TOLD = (("lamps", list), ("config", dict), ("clock", dict))
 """What agents of every version tell."""
@@ -49,6 +54,9 @@ def doctor(
     config: Annotated[
         Path | None, typer.Option(help="The config file; /etc/edge-agent/agent.toml when absent.")
     ] = None,
+    root: Annotated[
+        Path, typer.Option(help="Only the sensors of the machine whose files are below this folder.")
+    ] = _ROOT,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of a table.")] = False,  # noqa: FBT002 - a flag of the command line
 ) -> None:
     """Look for what is wrong, each with its fix; exit 1 when something fails, 2 when it is the config.
@@ -57,13 +65,14 @@ def doctor(
     """
     try:
         loaded = _loaded(config)
+        checked_root(root)
     except ConfigError as error:
         lines = str(error).splitlines() or [type(error).__name__]
         found = [("config", Finding("fail", line, str(config or ""), error.hint)) for line in lines]
         _tell(found, as_json=as_json)
         raise typer.Exit(2) from None
-    reach = _reach(loaded)
-    found = asyncio.run(examine(patient_of(loaded, reach)))
+    patient = patient_of(loaded, _reach(loaded), root)
+    found = asyncio.run(examine(patient, None if root == _ROOT else _ELSEWHERE))
     _tell(found, as_json=as_json)
     if any(name == "config" and finding.state == "fail" for name, finding in found):
         raise typer.Exit(2)
@@ -71,16 +80,17 @@ def doctor(
         raise typer.Exit(1)
 
 
-def patient_of(loaded: Loaded, reach: Reach | ConfigError) -> Patient:
-    """This machine, with this config."""
-    ports = real_ports(_ROOT)
-    running = _running(loaded.settings.local.port) if loaded.settings.local.enabled else None
+def patient_of(loaded: Loaded, reach: Reach | ConfigError, root: Path = _ROOT) -> Patient:
+    """This machine with this config, and its sensors or those of the machine below another root."""
+    ports = real_ports(root)
+    running = _running(loaded.settings.local.port) if loaded.settings.local.enabled and root == _ROOT else None
     return Patient(loaded, reach, ports, _ROOT, running, Timekeeper(ports.clock, ask_kernel=False), _command)
 
 
-async def examine(patient: Patient) -> Found:
-    """What every check finds, in the order of their ranks."""
-    return [(name, finding) for name, check in shelf() for finding in await _looked(check, patient)]
+async def examine(patient: Patient, only: Collection[str] | None = None) -> Found:
+    """What every check finds, or `only` these, in the order of their ranks."""
+    checks = [(name, check) for name, check in shelf() if only is None or name in only]
+    return [(name, finding) for name, check in checks for finding in await _looked(check, patient)]
 
 
 async def _looked(check: Check, patient: Patient) -> Iterable[Finding]:

@@ -10,6 +10,7 @@ counts it. The kernel lets `iowait` and `idle` fall now and then: such a share i
 off is absent with the reason `offline`. Not handled: kernels before 2.6.11, which report fewer modes.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ from edge_agent.model.ports import Host
 from edge_agent.model.reading import Reading
 
 _MODES = ("user", "nice", "system", "idle", "iowait", "interrupt", "steal")
+_LINE = re.compile(rb"(cpu\d{0,6})" + rb" +(\d{1,20})" * 8 + rb"\b")
+"""Longer numbers than the kernel's are none."""
 _SECOND = 100
 """Clock ticks a second in /proc/stat: USER_HZ is 100 on every Linux that has CPython wheels."""
 
@@ -115,10 +118,13 @@ def _parse(text: bytes) -> tuple[list[int], dict[bytes, list[int]]]:
     """Clock ticks by mode of the whole machine and of each processor; ValueError when it is another file."""
     rows = {}
     for line in text[: text.find(b"\nintr ")].split(b"\n"):
-        name, *counts = line.split()
-        if not name.startswith(b"cpu"):
+        if not line.startswith(b"cpu"):
             break
-        user, nice, system, idle, iowait, irq, softirq, steal = map(int, counts[:8])
+        found = _LINE.match(line)
+        if not found:
+            raise ValueError("a line of other columns")
+        name, *counts = found.groups()
+        user, nice, system, idle, iowait, irq, softirq, steal = map(int, counts)
         rows[name] = [user, nice, system, idle, iowait, irq + softirq, steal]
     machine = rows.pop(b"cpu", None)
     if machine is None or not rows:

@@ -17,12 +17,15 @@ from edge_agent.model.offers import CollectorOffer
 from edge_agent.model.ports import Host
 from edge_agent.model.reading import NO_ATTRIBUTES, Kind, Reading
 
-_KIB = 1024
+_KIB, _DIGITS = 1024, 20
 _Counts = Mapping[bytes, bytes]
 
 
 class _Item(NamedTuple):
-    """A series, and how it comes from the file's counts: KeyError says that this kernel does not report it."""
+    """A series, and how it comes from the file's counts.
+
+    KeyError says that this kernel does not report it, ValueError that a number is longer than the kernel's are.
+    """
 
     name: str
     unit: str
@@ -33,19 +36,25 @@ class _Item(NamedTuple):
 
 
 def _bytes(key: bytes) -> Callable[[_Counts], float]:
-    return lambda counts: int(counts[key]) * _KIB
+    return lambda counts: _whole(counts[key]) * _KIB
 
 
 def _count(key: bytes) -> Callable[[_Counts], float]:
-    return lambda counts: int(counts[key])
+    return lambda counts: _whole(counts[key])
+
+
+def _whole(digits: bytes) -> int:
+    if len(digits) > _DIGITS:
+        raise ValueError("longer than the kernel's")
+    return int(digits)
 
 
 def _used(counts: _Counts, whole: bytes, free: bytes) -> int:
-    return int(counts[whole]) - int(counts[free])
+    return _whole(counts[whole]) - _whole(counts[free])
 
 
 def _share(counts: _Counts, whole: bytes, free: bytes) -> float | None:
-    size = int(counts[whole])
+    size = _whole(counts[whole])
     return _used(counts, whole, free) / size if size else None
 
 
@@ -130,6 +139,8 @@ def _readings(file: HostFile, items: Iterable[_Item]) -> Iterator[Reading]:
             value, reason = item.value(counts), "there is none"
         except KeyError:
             value, reason = None, missing
+        except ValueError:
+            value, reason = None, "malformed"
         why = reason if value is None else None
         yield Reading(item.name, value, item.unit, item.attributes, item.kind, item.digits, file.source, why)
 

@@ -27,7 +27,7 @@ _SERIES = (
     ("system.network.packet.dropped", "{packet}", "transmit", 11),
 )
 """Name, unit, direction, and column of the file after the interface's name."""
-_COLUMNS = 16
+_COLUMNS, _DIGITS = 16, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,12 @@ class Network:
 
 
 def _parse(text: bytes) -> dict[str, list[bytes]]:
-    """The 16 columns of each interface; ValueError when it is another file."""
+    """The 16 columns of each interface; ValueError when it is another file, or has longer numbers than the kernel's."""
     found = {}
     for line in text.split(b"\n")[2:]:
         name, colon, columns = line.rpartition(b":")
         counts = columns.split()
-        if colon and len(counts) >= _COLUMNS and b"".join(counts).isdigit():
+        if colon and len(counts) >= _COLUMNS and b"".join(counts).isdigit() and len(max(counts, key=len)) <= _DIGITS:
             found[name.strip().decode("utf-8", "replace")] = counts
         elif line:
             raise ValueError("a line of other columns")

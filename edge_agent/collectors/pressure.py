@@ -14,7 +14,7 @@ from edge_agent.model.offers import CollectorOffer
 from edge_agent.model.ports import Host
 from edge_agent.model.reading import Reading
 
-_MICROSECONDS = 1_000_000
+_MICROSECONDS, _DIGITS = 1_000_000, 20
 _LINE = re.compile(rb"^(some|full) .*total=(\d+)$", re.MULTILINE)
 
 
@@ -52,7 +52,9 @@ class Pressure:
             except OSError as error:
                 reason = absence(error)
             for kind, attributes in resource.lines.items():
-                total = totals.get(kind)
+                total, why = totals.get(kind), reason
+                if total is not None and len(total) > _DIGITS:  # longer than the kernel's
+                    total, why = None, "malformed"
                 yield Reading(
                     "linux.pressure.stall.time",
                     None if total is None else int(total) / _MICROSECONDS,
@@ -61,7 +63,7 @@ class Pressure:
                     "counter",
                     6,
                     resource.file.source,
-                    reason if total is None else None,
+                    why if total is None else None,
                 )
 
 

@@ -18,7 +18,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from edge_agent.kit.hostfile import HostFile, absence
+from edge_agent.kit.hostfile import HostFile, absence, listed
 from edge_agent.model.offers import CollectorOffer
 from edge_agent.model.ports import Host
 from edge_agent.model.quantity import Bytes, Seconds
@@ -67,7 +67,7 @@ class Textfile:
             return
         source = f"/{self._place}"
         try:
-            names = sorted(path.name for path in (self._host.root / self._place).iterdir() if path.suffix == ".prom")
+            names = sorted(name for name in listed(self._host, self._place) if name[1:].endswith(".prom"))
         except OSError as error:
             yield Reading("agent.textfile.samples", None, "{sample}", source=source, reason=absence(error))
             names = list(self._files)

@@ -15,6 +15,7 @@ from typing import Any
 
 from edge_agent.config.load import Loaded, copied, validated
 from edge_agent.config.settings import Bounds
+from edge_agent.config.shelf import is_outside
 from edge_agent.kit.sources import Key, leaves, nearest
 from edge_agent.model.failure import ConfigError
 from edge_agent.model.quantity import parse_seconds
@@ -56,7 +57,7 @@ def _problem(key: Key, value: Any, bounds: Bounds) -> str | None:
 
 
 def _collector_problem(name: str, bounds: Bounds) -> str | None:
-    if "." in name:
+    if is_outside("collectors", name):
         return "collectors from outside are chosen locally"
     if bounds.collectors is not None and name not in bounds.collectors:
         return "bounds.collectors does not allow this one"

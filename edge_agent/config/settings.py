@@ -90,7 +90,7 @@ class Bounds(BaseModel):
     min_interval: Interval = 1.0
     max_interval: Interval = 3600.0
     collectors: frozenset[str] | None = None
-    """The collectors that it may turn on; any on the shelf when absent. Names with a dot never."""
+    """The collectors that it may turn on; any on the shelf when absent. Those from outside never."""
 
 
 class Log(BaseModel):

@@ -9,7 +9,8 @@ Which file it is (a path, a systemd credential) and whether it came from the env
 The mode is not checked for a credential: systemd shows its access list as group bits, and guards the folder itself.
 
 People paste the key itself where the path of its file belongs, and what they then show to others is a log, a table or
-a screen. So a value that names neither a file nor a place in a folder that is there is told by its length alone.
+a screen. So a value that names neither a file nor a place below a folder that is there is told by its length alone. The
+folder of the file itself need not be there yet: of `/etc/edge-agent/hub_key` `/etc` is, and no key begins like that.
 """
 
 import os
@@ -21,6 +22,8 @@ from typing import Protocol
 from edge_agent.model.failure import DeviceError
 
 _MOST_BYTES = 4096
+_FIRST_FOLDER = 2
+"""Parts of the path of a folder in the root folder."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _HINT = "the file must hold the device's key on one line"
 
@@ -69,8 +72,7 @@ class KeyFile:
                 self._key, self._read_at = self._opened()
         except OSError as error:
             raise DeviceError(
-                f"the key file cannot be read: {error.strerror}: {shown(self._path)}",
-                hint="check that it exists and belongs to the user that the agent runs as",
+                f"the key file cannot be read: {error.strerror}: {shown(self._path)}", hint=self._hint(error)
             ) from error
         if self._told_at is None:
             self._told_at = self._read_at
@@ -97,13 +99,20 @@ class KeyFile:
         before, self._told_at = self._told_at, state
         return before != state
 
+    def _hint(self, error: OSError) -> str:
+        folder = self._path.parent
+        if isinstance(error, FileNotFoundError) and shown(self._path) == str(self._path) and not _stands(folder):
+            return f"there is no folder {folder} either: make it, and put the key into the file (mode 0600)"
+        return "check that it exists and belongs to the user that the agent runs as"
+
     def __repr__(self) -> str:
         return f"KeyFile({shown(self._path)!r}, key=***)"
 
 
 def shown(file: Path) -> str:
-    """The path of a file that is there, or would be in a folder that is; of anything else what may be said."""
-    if _stands(file) or (file.is_absolute() and file.parent != Path(file.anchor) and _stands(file.parent)):
+    """The path of a file that is there, or would be below a folder that is; of anything else what may be said."""
+    above = file.parts[:_FIRST_FOLDER]
+    if _stands(file) or (file.is_absolute() and len(file.parts) > _FIRST_FOLDER and _stands(Path(*above))):
         return str(file)
     return f"{len(str(file))} characters that name no file (not shown: they may be the key itself)"
 

@@ -1,8 +1,9 @@
 """Offers: what a shelf module declares. One extension is one file, one config key and one test.
 
-A module on a shelf holds frozen `Options` (a dataclass whose fields all have defaults) and one constant, `OFFER`.
-It is found by its module name (`[collectors.cpu]` is `edge_agent.collectors.cpu`; a dotted name comes from outside)
-and imported only when the config names it.
+A module on a shelf holds frozen `Options` (a dataclass whose fields all have defaults; `NoOptions` where it has none)
+and one constant, `OFFER`. It is found by its module name: `[collectors.cpu]` is `edge_agent.collectors.cpu`,
+`[collectors."jetson.power"]` is the module of a package there, and any other dotted name comes from outside. Only
+collectors that run by default are imported unasked.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -21,20 +22,32 @@ from edge_agent.model.word import Word
 OptionsT = TypeVar("OptionsT")
 
 
+@dataclass(frozen=True, slots=True)
+class NoOptions:
+    """The options of what has nothing to choose: one class for all, since making a class costs each start."""
+
+
 class Collector(Protocol):
     """A source of readings. `collect` blocks, on purpose: it runs in its own thread with a time limit."""
 
     def collect(self) -> Iterable[Reading]:
-        """Read once. What cannot be read is a reading without a value, with a reason; raise for a broken source."""
+        """Read once. What cannot be read is a reading without a value, with a reason; raise for a broken source.
+
+        Each call is a beat; one that never told anything is asked for several beats at one go (`uplink.sampler`).
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class CollectorOffer(Generic[OptionsT]):
-    """A collector: its options and what builds it. `default` collectors run unless the config turns them off."""
+    """A collector: its options and what builds it. `default` collectors run unless the config turns them off.
+
+    `claims` are the hwmon chips, by their `name`, that are its own while it is enabled: a series has one owner.
+    """
 
     options: type[OptionsT]
     build: Callable[[OptionsT, Host], Collector]
     default: bool = False
+    claims: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ virtual time with no socket and no thread. Real ones are in `kit` and `link`, si
 Blocking calls (disk, collectors) are plain functions; whoever must not wait hands them to a `Worker`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, ParamSpec, Protocol, TypeVar
 
@@ -152,12 +152,48 @@ class Offload(Protocol):
         """Let a worker's thread end once it is idle."""
 
 
+class Said(NamedTuple):
+    """The last line that a command wrote; `fresh` when it is no older than a few of its beats."""
+
+    line: bytes
+    fresh: bool
+
+
+class Commands(Protocol):
+    """Sources that are no files: programs that run on beside this process, and write what they know a line a beat.
+
+    None of it ever waits, so a driver that hangs holds the program and nothing else. A program runs only while it is
+    asked; one that ended is begun again at a later asking, ever more rarely.
+    """
+
+    def offer(self, name: str, argv: Sequence[str], every: float) -> None:
+        """How this source is run, and its beat in seconds; begins nothing. Other words than before replace it."""
+
+    def last(self, name: str) -> Said:
+        """What it said last; begins it if need be.
+
+        OSError ENOENT when nobody offered it or there is no such program, EAGAIN before its first line, ECHILD when it
+        ended without one, and what else kept it from beginning.
+        """
+
+    def end(self) -> None:
+        """Kill all that run: before an exit that is in no order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The machine that is read. Files are read below `root`; what is not a file only when it is `live`."""
+    """The machine that is read. Files are read below `root`; what is not a file only when it is `live`.
+
+    `claimed` are the hwmon chips, by their `name`, that an enabled collector owns: the generic one leaves them alone;
+    and the commands whose collector is enabled: others may ask these.
+    `errors` makes reading a file fail, by its path below the root and its errno: what a recorded tree cannot hold.
+    """
 
     root: Path
     live: bool
+    claimed: frozenset[str] = frozenset()
+    errors: Mapping[str, int] = field(default_factory=dict, compare=False)
+    commands: Commands | None = field(default=None, compare=False)
 
 
 class Stream(Protocol):

@@ -14,6 +14,10 @@ the last sampler that beat is nobody's: the agent stopped within it.
     hung      the collector did not return in time, or has not returned since; it is not asked again until it did
     failed    it raised, or gave something that is no reading; it is asked again at the next beat
 
+A collector that never told anything, as on a machine that lacks its source, rests: waking a thread a second for nothing
+is most of what it would cost. It is asked once in `_REST` instead, for all the beats that it rested through at one go
+(collectors count the times that they are asked, and look for new sources by that), until it tells something.
+
 A collector that hangs or raises costs its own readings only, and lights its lamp `collector.<name>`: `fail` while it
 hangs, `warn` while it raises. What it yields is checked here, in its thread, when it differs from what it yielded last:
 parts further on may rely on readings having the types that `model.reading` states.
@@ -42,6 +46,15 @@ _FAR = 250
 _LATE = 500
 """Milliseconds after which a collector that was asked must have begun: the process or the machine stood still."""
 
+_REST = 10_000
+"""Milliseconds between two times that a collector is asked which never told anything."""
+_MOST_BEATS, _MOST_AT_ONE_GO = 100, 100
+"""Beats that one rests through at the most, and ms after which it is asked no further for them."""
+_EMPTY = 3
+"""Beats without a reading after which it rests."""
+_TOLD = -1
+"""Stands in place of their number once there was a reading."""
+
 _NUMBERS = frozenset({float, NoneType})
 _MOST = 2**63 - 1
 """How far from 0 a whole number may lie: JSON is written with 64 bits."""
@@ -63,7 +76,8 @@ class Schedule:
 class _Source:
     """A collector at work: what the sampler knows of it."""
 
-    def __init__(self, schedule: Schedule, worker: Worker, clock: Clock) -> None:
+    def __init__(self, schedule: Schedule, period: int, worker: Worker, clock: Clock) -> None:
+        """`period` is its beat in ms."""
         self.name = schedule.name
         self.timeout = schedule.timeout
         self.worker = worker
@@ -73,6 +87,18 @@ class _Source:
         self._clock = clock
         self._shapes: Sequence[object] = ()
         self._clean = True
+        self._period = period
+        self._empty = 0
+        """Beats from the first on without a reading, or `_TOLD`."""
+
+    def rests(self, now: int) -> bool:
+        """Whether it is not to be asked at this beat."""
+        return self._empty >= _EMPTY and now // self._period % self._rested != 0
+
+    @property
+    def _rested(self) -> int:
+        """Beats that it is asked for at one go."""
+        return max(1, min(_REST // self._period, _MOST_BEATS)) if self._empty >= _EMPTY else 1
 
     @property
     def busy(self) -> bool:
@@ -85,10 +111,15 @@ class _Source:
         `began` is the axis time at which it began.
         """
         self.began = self._clock.now()
+        readings: tuple[Reading, ...] = ()
         try:
-            readings = tuple(self._collector.collect())
+            for _ in range(self._rested):
+                readings = tuple(self._collector.collect())
+                if readings or self._clock.now() - self.began > _MOST_AT_ONE_GO:
+                    break
         except _ENDS as error:
             raise RuntimeError(f"the collector raised {type(error).__name__}") from error
+        self._empty = self._empty + 1 if self._empty >= 0 and not readings else _TOLD
         if not all(map(_is_sound, readings)):
             return tuple(_cleaned(reading) for reading in readings)
         shapes = list(map(_shape, readings))
@@ -131,8 +162,9 @@ class Sampler:
         """Sample until cancelled."""
         periods: dict[int, list[_Source]] = {}
         for schedule in self._schedules:
-            source = _Source(schedule, self._offload.worker(f"collector.{schedule.name}"), self._clock)
-            periods.setdefault(max(1, round(schedule.interval * 1000)), []).append(source)
+            period = max(1, round(schedule.interval * 1000))
+            source = _Source(schedule, period, self._offload.worker(f"collector.{schedule.name}"), self._clock)
+            periods.setdefault(period, []).append(source)
         try:
             async with anyio.create_task_group() as group:
                 for period, sources in periods.items():
@@ -171,7 +203,7 @@ class Sampler:
             self._counted[source.name] = now
             if source.busy:
                 self._miss(Missed(source.name, 1, "hung"))
-            else:
+            elif not source.rests(now):
                 source.asked = True
                 group.start_soon(self._ask, source, now)
 

@@ -1,7 +1,8 @@
 """`python -m tests.bench [--quick] [PART ...]`: a table on standard output, and JSON in `.bench/latest.json`.
 
-Parts are `cost`, `start`, `drain` and `ingest`; all when none is named. `--quick` shortens each, to see that the bench
-works: its figures are no statement about anything. Under six minutes in all. Exits 0 when it ran, whatever it found.
+Parts are `cost`, `boards`, `start`, `drain` and `ingest`; all when none is named. `--quick` shortens each, to see that
+the bench works: its figures are no statement about anything. Under seven minutes in all. Exits 0 when it ran, whatever
+it found.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from typing import Any
 import orjson
 
 from edge_agent.kit.clock import SystemClock
-from tests.bench import cost, drain, ingest, start
+from tests.bench import boards, cost, drain, ingest, start
 from tests.bench.figures import Sheet, table
 from tests.bench.place import ROOT, Place
 
@@ -26,12 +27,14 @@ Part = Callable[[Place, Sheet], None]
 
 _WHOLE: Mapping[str, Part] = {
     "cost": lambda place, sheet: cost.measure(place, sheet, cost.Plan()),
+    "boards": lambda _place, sheet: boards.measure(sheet, beats=60, apart=0.1),
     "start": lambda place, sheet: start.measure(place, sheet, starts=7),
     "drain": lambda place, sheet: drain.measure(place, sheet, readings=2_000_000, rounds=3),
     "ingest": lambda place, sheet: ingest.measure(place, sheet, ingest.Plan()),
 }
 _QUICK: Mapping[str, Part] = {
     "cost": lambda place, sheet: cost.measure(place, sheet, cost.Plan(window=6, seals=(1, 2), profile=3)),
+    "boards": lambda _place, sheet: boards.measure(sheet, beats=3, apart=0),
     "start": lambda place, sheet: start.measure(place, sheet, starts=2),
     "drain": lambda place, sheet: drain.measure(place, sheet, readings=100_000, rounds=1),
     "ingest": lambda place, sheet: ingest.measure(place, sheet, ingest.Plan(rounds=1, seconds=1, warm=0.2)),

@@ -59,14 +59,27 @@ def test_the_check_of_a_config_does_not_show_it(tmp_path: Path, key: str) -> Non
         assert not [part for part in Path(key).parts if len(part) >= 8 and part[:20] in said]
 
 
-def test_a_path_is_told_where_its_folder_is_there(tmp_path: Path) -> None:
+def test_a_path_is_told_where_a_folder_above_it_is_there(tmp_path: Path) -> None:
     (tmp_path / "hub_key").touch()
     assert shown(tmp_path / "hub_key") == str(tmp_path / "hub_key")
     assert shown(tmp_path / "missing") == str(tmp_path / "missing")
     assert shown(Path("/missing")) == "8 characters that name no file (not shown: they may be the key itself)"
-    gone = tmp_path / "gone" / "hub_key"
+    later = tmp_path / "not yet" / "there" / "hub_key"
+    assert shown(later) == str(later)
+    gone = Path("/no-such-folder/hub_key")
     assert "hub_key" not in shown(gone)
     assert f"{len(str(gone))} characters" in shown(gone)
+
+
+def test_a_key_file_whose_folder_is_not_there_yet_is_told_with_its_folder(tmp_path: Path) -> None:
+    later = tmp_path / "edge-agent" / "hub_key"
+    file = pasted(tmp_path, str(later))
+    (found,) = bad([one for name, one in asyncio.run(examine(patient(file))) if name == "key"])
+    assert found.where == str(later)
+    assert f"there is no folder {later.parent} either" in found.fix
+    said = CliRunner().invoke(app, ["check", "--config", str(file)]).output
+    assert str(later) in said
+    assert "may be the key" not in said
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may look everywhere")

@@ -92,6 +92,7 @@ def test_a_processor_that_was_switched_off_is_absent_and_comes_back(tmp_path: Pa
         ("", "malformed"),
         ("cpu 1 2\nintr 1\n", "malformed"),
         ("cpu0 a b c d e f g h\nintr", "malformed"),
+        *((FIRST.replace("cpu0 ", f"cpu0 {'9' * long} "), "malformed") for long in (21, 400, 5000)),
     ],
 )
 def test_a_file_that_says_nothing_costs_no_exception(tmp_path: Path, content: str | None, reason: str) -> None:

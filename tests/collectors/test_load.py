@@ -15,7 +15,16 @@ def test_three_averages_are_read(tmp_path: Path) -> None:
     assert table(build(OFFER, tmp_path).collect()) == dict(zip(NAMES, (0.52, 1.58, 10.02), strict=True))
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "missing"), ("", "malformed"), ("a b c", "malformed")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "missing"),
+        ("", "malformed"),
+        ("a b c", "malformed"),
+        ("inf nan 0.1 1/2 3\n", "malformed"),
+        (f"{'9' * 400}.00 0.10 0.10 1/2 3\n", "malformed"),
+    ],
+)
 def test_without_averages_there_is_a_reason(tmp_path: Path, content: str | None, reason: str) -> None:
     if content is not None:
         plant(tmp_path, {"proc/loadavg": content})

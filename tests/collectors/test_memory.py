@@ -83,6 +83,20 @@ def test_a_missing_file_costs_its_own_readings_only(tmp_path: Path) -> None:
     assert shown["system.paging.faults major"] == 400
 
 
+@pytest.mark.parametrize("long", [21, 400, 5000])
+def test_a_number_of_more_digits_than_the_kernel_writes_costs_what_comes_of_it_only(tmp_path: Path, long: int) -> None:
+    digits = "9" * long
+    plant(tmp_path, {"proc/meminfo": f"MemTotal: {digits} kB\nMemAvailable: 600 kB\n", "proc/vmstat": VMSTAT})
+    shown = table(build(OFFER, tmp_path).collect())
+    assert {name for name, value in shown.items() if value == "malformed"} == {
+        "system.memory.limit",
+        "system.memory.usage used",
+        "system.memory.utilization used",
+    }
+    assert shown["system.memory.linux.available"] == 600 * 1024
+    assert shown["system.paging.faults major"] == 400
+
+
 def test_paging_can_be_left_out(tmp_path: Path) -> None:
     plant(tmp_path, {"proc/meminfo": MEMINFO})
     assert not [name for name in table(build(OFFER, tmp_path, paging=False).collect()) if "faults" in name]

@@ -58,7 +58,14 @@ def test_the_number_of_interfaces_is_bounded_and_those_that_went_make_room(tmp_p
     assert interfaces(list(table(collector.collect()))) == {"wlan0"}
 
 
-@pytest.mark.parametrize(("content", "reason"), [(None, "missing"), (HEAD + "eth0: 1 2 3\n", "malformed")])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "missing"),
+        (HEAD + "eth0: 1 2 3\n", "malformed"),
+        *((HEAD + ETH0.replace("1000", "9" * long), "malformed") for long in (21, 400, 5000)),
+    ],
+)
 def test_a_file_that_says_nothing_leaves_known_interfaces_absent(
     tmp_path: Path, content: str | None, reason: str
 ) -> None:

@@ -27,6 +27,15 @@ def test_old_kernels_have_no_full_stall_of_the_processor(tmp_path: Path) -> None
     assert shown["linux.pressure.stall.time full cpu"] == "not reported"
 
 
+@pytest.mark.parametrize("long", [21, 400, 5000])
+def test_a_number_of_more_digits_than_the_kernel_writes_costs_its_own_reading_only(tmp_path: Path, long: int) -> None:
+    plant(tmp_path, {"proc/pressure/cpu": CPU.replace("4330716", "9" * long)})
+    assert table(build(OFFER, tmp_path, resources=("cpu",)).collect()) == {
+        "linux.pressure.stall.time some cpu": "malformed",
+        "linux.pressure.stall.time full cpu": 0.000012,
+    }
+
+
 def test_interrupts_only_have_full_stalls(tmp_path: Path) -> None:
     plant(tmp_path, {"proc/pressure/irq": CPU.splitlines()[1]})
     assert table(build(OFFER, tmp_path, resources=("irq",)).collect()) == {

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from edge_agent.collectors.textfile import OFFER
+from edge_agent.model.ports import Host
 from edge_agent.model.reading import Reading
 from tests.collectors.tree import build, plant, table
 
@@ -134,7 +135,7 @@ def test_what_is_no_regular_file_is_not_opened_and_links_to_files_are(tmp_path: 
     (prom / "lost.prom").symlink_to("nowhere")
     (prom / "speed.prom").symlink_to(tmp_path / "speed")
     (tmp_path / "speed").write_text("speed 2\n")
-    shown = table(build(OFFER, tmp_path, folder="/prom").collect())
+    shown = table(OFFER.build(OFFER.options(folder="/prom"), Host(tmp_path, live=True)).collect())
     for name in ("endless.prom", "folder.prom", "pipe.prom"):
         assert shown[f"agent.textfile.samples {name}"] == f"{name}: not a regular file"
     assert shown["agent.textfile.samples lost.prom"] == "lost.prom: missing"
@@ -146,7 +147,8 @@ def test_a_file_is_cut_off_whatever_size_it_claims(tmp_path: Path, claims_nothin
     write(tmp_path, "x.prom", "")
     (tmp_path / "prom/x.prom").unlink()
     (tmp_path / "prom/x.prom").symlink_to(claims_nothing)
-    shown = table(build(OFFER, tmp_path, folder="/prom", most_bytes=3).collect())
+    options = OFFER.options(folder="/prom", most_bytes=3)
+    shown = table(OFFER.build(options, Host(tmp_path, live=True)).collect())
     assert shown == {"agent.textfile.samples x.prom": "x.prom: too large"}
 
 

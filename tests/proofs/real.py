@@ -19,6 +19,7 @@ from shutil import rmtree
 from tempfile import mkdtemp
 from typing import Any, TypeVar
 
+from edge_agent.config.shelf import choose_collectors
 from tests.proofs import beats
 from tests.system.program import Program, ask, free_port, stored_batches
 from tests.system.until import until
@@ -35,7 +36,7 @@ BEATS_A_BATCH = 6
 """More than a batch ever has, at that pace."""
 _ON_THE_WAY = 2
 """Numbers of a running agent that are open, or on their way, when the hub is asked."""
-OFF = ("cpu", "load", "memory", "network", "pressure", "self")
+OFF = tuple(choice.name for choice in choose_collectors({}))
 """The collectors that would run unasked."""
 
 
@@ -89,7 +90,7 @@ class Device:
         self.folder.mkdir(exist_ok=True)
         if not self.count_file.exists():
             beats.new_count(self.count_file)
-        off = "".join(f"[collectors.{name}]\nenabled = false\n" for name in OFF)
+        off = "".join(f'[collectors."{name}"]\nenabled = false\n' for name in OFF)
         (self.folder / "agent.toml").write_text(f"""\
 [device]
 id = "{self.name}"

@@ -225,7 +225,7 @@ def _served(machine: Machine) -> Iterator[None]:
 def _files(stage: Stage) -> Mapping[str, bytes]:
     """What the guest has of its own."""
     device = stage.device
-    off = "".join(f"[collectors.{name}]\nenabled = false\n" for name in OFF)
+    off = "".join(f'[collectors."{name}"]\nenabled = false\n' for name in OFF)
     config = f"""\
 [device]
 id = "{device.name}"

@@ -8,7 +8,6 @@ of that disk, and `put_back` puts one in its place.
 
 import asyncio
 import copy
-import pkgutil
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -20,12 +19,12 @@ from typing import Any
 
 import anyio
 
-import edge_agent.collectors
 from edge_agent.agent.agent import Agent
 from edge_agent.agent.logs import Log
 from edge_agent.agent.machine import Ports
 from edge_agent.config.load import Loaded, load
 from edge_agent.config.settings import Hub as HubSection
+from edge_agent.config.shelf import choose_collectors
 from edge_agent.kit.notify import Notifier
 from edge_agent.link.keyfile import GivenKey, Key
 from edge_agent.model.frame import Identity
@@ -222,7 +221,7 @@ class Device:
         await asyncio.wait([task])
 
     def _flags(self) -> dict[str, Any]:
-        shelf = [module.name for module in pkgutil.iter_modules(edge_agent.collectors.__path__)]
+        shelf = [choice.name for choice in choose_collectors({})]
         flags: dict[str, Any] = {
             "device": {"id": DEVICE},
             "hub": {"url": "https://hub.example"},

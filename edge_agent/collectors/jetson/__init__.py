@@ -1,0 +1,1 @@
+"""What NVIDIA Jetson boards have: each module with an offer is a collector of its own."""

@@ -1,0 +1,1 @@
+"""What Jetson boards have, each collector by itself."""
