@@ -110,8 +110,11 @@ def resolved(host: Host, name: str) -> str:
 
 def _fail_as_told(host: Host, name: str, path: str) -> None:
     """OSError when a file is said to fail, or a folder above it, by its name or by where that leads."""
-    if host.errors:
-        for one in (name, path[len(os.fspath(host.root)) :].lstrip("/")):
+    if not host.errors:
+        return
+    told = tuple(host.errors)
+    for one in (name, path[len(os.fspath(host.root)) :].lstrip("/")):
+        if one.startswith(told):  # hardly any does: this is asked at each opening
             while one:
                 if number := host.errors.get(one):
                     raise OSError(number, os.strerror(number))
