@@ -3,7 +3,7 @@
 import asyncio
 import os
 import shutil
-import time
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -132,11 +132,15 @@ def test_a_machine_without_anything_fails(tmp_path: Path) -> None:
     assert found(tmp_path, tmp_path / "empty")["no collector reads anything"].state == "fail"
 
 
+LET_GO = threading.Event()
+"""What a hanging source waits for."""
+
+
 @dataclass(frozen=True)
 class Options:
-    """`hangs`: seconds that a beat takes; none breaks it."""
+    """`hangs`: a beat does not end until the test let go; else it breaks."""
 
-    hangs: float = 0
+    hangs: bool = False
 
 
 class Broken:
@@ -148,7 +152,7 @@ class Broken:
     def collect(self) -> Iterable[Reading]:
         """Do either."""
         if self._hangs:
-            time.sleep(self._hangs)
+            LET_GO.wait()
             return []
         raise ValueError("no such register")
 
@@ -159,13 +163,17 @@ OFFER = CollectorOffer(Options, Broken)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ("timeout = 0.1\nhangs = 0.5\n", "did not return within 0.1 s; not asked again until it does"),
+        ("timeout = 0.1\nhangs = true\n", "did not return within 0.1 s; not asked again until it does"),
         ("", "ValueError: no such register"),
     ],
 )
 def test_a_source_that_hangs_or_breaks_is_told_and_holds_nothing(tmp_path: Path, options: str, said: str) -> None:
     more = f'[collectors."tests.cli.test_sensors"]\n{options}'
-    assert found(tmp_path, MACHINES / "nano-jp4", more)[said].where == "collector tests.cli.test_sensors"
+    try:
+        told = found(tmp_path, MACHINES / "nano-jp4", more)
+    finally:
+        LET_GO.set()
+    assert told[said].where == "collector tests.cli.test_sensors"
 
 
 def test_a_file_that_others_may_not_read_is_shut_and_its_group_is_named(tmp_path: Path) -> None:
