@@ -40,6 +40,8 @@ Two things come of what is held. They differ, since the axis may have stood stil
   that instant only. Of the anchors of the last minute the narrowest is given, and one of the highest rank before all
   others, for the same reason as above.
 
+`turn` says when to ask a hub of `Date` alone (`link.turns`).
+
 The error that `known` tells is the greatest distance of the estimate from that anchor's bounds now, or from its own
 while there is no anchor.
 
@@ -51,6 +53,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from edge_agent.link.likely import likely
+from edge_agent.link.turns import turn
 from edge_agent.model.anchor import Anchor, bounded
 from edge_agent.model.failure import Malformed
 from edge_agent.model.http import Answer
@@ -63,7 +66,7 @@ _RANKS: tuple[Source, ...] = ("guess", "date", "kernel", "hub")
 _GUESS, _DATE, _KERNEL, _HUB = range(len(_RANKS))
 
 _GUESSED_ERROR = 1000
-_DATE_STALENESS = 1000
+_DATE_ERROR = _DATE_STALENESS = 1000
 _REDIRECTS = range(300, 400)
 _ASK_EVERY_MS = 10_000
 _LATELY_MS = 60_000
@@ -149,6 +152,11 @@ class Timekeeper:
         now = self._clock.now()
         estimate = self._estimate(now)
         return None if estimate is None else now + likely(self._recent, estimate)
+
+    def turn(self) -> int:
+        """Axis ms until which a request is better put off, less than a second; now where any moment is as good."""
+        now = self._clock.now()
+        return turn(self._recent, _DATE_ERROR, now) if self._rank == _DATE else now
 
     def known(self) -> Known | None:
         """What is known just now; None before the first answer. The kernel is not asked for it."""
@@ -296,5 +304,5 @@ def _claim(answer: Answer) -> _Claim | None:
     if date is None or answer.status in _REDIRECTS or "html" in answer.headers.get("content-type", "").lower():
         return None
     stamp = int(date.timestamp()) * 1000
-    bounds = bounded(stamp, _GUESSED_ERROR, _DATE_STALENESS, sent_at, received_at)
+    bounds = bounded(stamp, _DATE_ERROR, _DATE_STALENESS, sent_at, received_at)
     return _Claim(bounds, sent_at, _DATE, stamp)

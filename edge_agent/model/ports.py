@@ -228,3 +228,6 @@ class TrueTime(Protocol):
 
     def now(self) -> int | None:
         """True time in Unix ms as it is estimated, be it a guess; None before the first answer."""
+
+    def turn(self) -> int:
+        """Axis ms until which a request is better put off, less than a second; now where any moment is as good."""

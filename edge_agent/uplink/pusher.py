@@ -19,6 +19,8 @@ Every way out of a request either settled something, asks for less than before, 
 was sent in vain is paid from a purse, and an empty purse waits, so that no row of failures burns a metered link.
 Nothing is ever given up: whatever the hub does not settle is tried again for as long as the buffers hold it.
 
+A request is put off by less than a second where the moment at which it is asked tells much (`TrueTime.turn`).
+
 Idle means waiting for `Buffer.filled`. While only the pace, or frames aside, hold something back, the depth of the
 buffers is looked at once a second, so that what is new goes at once all the same. The lamp is `hub`, and says nothing
 of this device's own disk: what is held and cannot be read now is waited for, and its buffer has a lamp of its own.
@@ -135,6 +137,7 @@ class Pusher:
         self._lamps = lamps
         self._daybook = daybook
         self._backoff = Backoff(chance, most=options.backoff_most)
+        self._time = time
         self._stamp = Stamp(time)
         self._portion = Portion(options.most_bytes, options.most_frames)
         begin = clock.now()
@@ -230,6 +233,7 @@ class Pusher:
         load = await self._picker.pick(now)
         if not load.frames:
             return self._idle(now)
+        await self._clock.sleep_until(self._time.turn())
         inventory = [holding for buffer in self._buffers.values() for holding in buffer.inventory()]
         now = self._clock.now()
         request = self._dialect.push(load.frames, Dispatch(self._stamp.at(now), {self._clock.axis: now}, inventory))

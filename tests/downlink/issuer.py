@@ -66,6 +66,9 @@ class SetTime:
     def now(self) -> int | None:
         return None if self.offset is None else self.offset + self._clock.now()
 
+    def turn(self) -> int:
+        return 0
+
 
 def issue(
     id: str = "i-1",  # noqa: A002 - the field's name

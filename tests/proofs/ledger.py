@@ -1,14 +1,17 @@
 """What was found so far, kept below `.proofs/` by what was tried and by what tried it.
 
-    .proofs/<digest of the package>/<row>-<digest of the row's modules>/<part>.json
+    .proofs/<row>-<digest of what it runs>/<part>.json
 
-The package is every file of `edge_agent/` and `pyproject.toml`; the row's modules are its own and all below `tests/`
-that it imports, or names in a string as it starts them. So a commit of the same content finds what was found before,
-any change of the product begins all rows anew, and a change of one row begins that one anew.
+What a row runs are the files of its own modules, and of all below `tests/` and `edge_agent/` that they import, or name
+in a string as they start them; a row that starts the program, or copies the package, runs all of `edge_agent/`. To it
+come `pyproject.toml` and the files of the package that are no modules. So a commit of the same content finds what was
+found before, and a change begins those rows anew that it may touch. What a part loaded is compared with what its row is
+said to run (`strays`): a module that is found by a computed name would be overlooked otherwise.
 """
 
 import ast
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cache
@@ -20,7 +23,8 @@ import orjson
 from tests.proofs.row import Findings
 
 ROOT = Path(__file__).resolve().parents[2]
-_MODULE = re.compile(r"tests(\.\w+)+")
+_MODULE = re.compile(r"(tests|edge_agent)(\.\w+)+")
+_PACKAGE = "edge_agent"
 
 
 class Ledger:
@@ -42,28 +46,30 @@ class Ledger:
         return {int(file.stem): Findings(**orjson.loads(file.read_bytes())) for file in self._of(row).glob("*.json")}
 
     def _of(self, row: str) -> Path:
-        return self._folder / f"{row}-{_digest(*sorted(modules(f'tests.proofs.{row}')))}"
+        return self._folder / f"{row}-{_digest_of(row)}"
 
 
 def ledger_of_this_tree() -> Ledger:
-    """The ledger of the package as it is now."""
-    return Ledger(ROOT / ".proofs" / package_digest())
+    """The ledger of the product as it is now."""
+    return Ledger(ROOT / ".proofs")
 
 
-@cache
-def package_digest() -> str:
-    """What the product is, in twelve letters."""
-    files = [path for path in (ROOT / "edge_agent").rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-    return _digest(ROOT / "pyproject.toml", *sorted(files))
+def strays(row: str) -> list[str]:
+    """Modules of the product that this process loaded though the row is not said to run them."""
+    known = modules(f"tests.proofs.{row}")
+    loaded = [(name, _file_of(name)) for name in tuple(sys.modules) if name.startswith(f"{_PACKAGE}.")]
+    return sorted(name for name, file in loaded if file is not None and file not in known)
 
 
 @cache
 def modules(name: str) -> frozenset[Path]:
-    """The files of a module below `tests` and of all that it leads to there."""
+    """The files of a module of the tests or the product, and of all that it leads to there."""
     found: set[Path] = set()
     waiting = [name]
     while waiting:
-        path = _file_of(waiting.pop())
+        name = waiting.pop()
+        waiting += [parent for parent in [name.rpartition(".")[0]] if parent]
+        path = _file_of(name)
         if path is not None and path not in found:
             found.add(path)
             waiting += _named_in(path)
@@ -72,13 +78,31 @@ def modules(name: str) -> frozenset[Path]:
 
 def _named_in(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and _MODULE.fullmatch(node.module):
+        if isinstance(node, ast.ImportFrom) and node.module and _MODULE.fullmatch(f"{node.module}.{_PACKAGE}"):
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if _MODULE.fullmatch(alias.name))
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and _MODULE.fullmatch(node.value):
             yield node.value
+        elif isinstance(node, ast.Constant) and node.value == _PACKAGE and "tests" in path.relative_to(ROOT).parts:
+            yield from map(_name_of, (ROOT / _PACKAGE).rglob("*.py"))
+
+
+def _name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@cache
+def _digest_of(row: str) -> str:
+    """Of the tree as it was when this process asked first: what it found later may be of no other."""
+    return _digest(*sorted(modules(f"tests.proofs.{row}") | _besides()))
+
+
+def _besides() -> frozenset[Path]:
+    """`pyproject.toml`, and what the package has besides modules."""
+    plain = (path for path in (ROOT / _PACKAGE).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return frozenset(path for path in (*plain, ROOT / "pyproject.toml") if path.suffix != ".py")
 
 
 def _file_of(name: str) -> Path | None:

@@ -1,10 +1,11 @@
 """What was found is found again, and only for what it was found about."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-from tests.proofs.ledger import ROOT, Ledger, modules
+from tests.proofs.ledger import ROOT, Ledger, modules, strays
 from tests.proofs.row import Findings, Row
 from tests.proofs.rows import NAMES, row_named
 from tests.proofs.table import line_of, written
@@ -21,6 +22,20 @@ def test_a_rows_modules_are_those_that_it_imports_and_those_that_it_starts() -> 
     named = {path.relative_to(ROOT).as_posix() for path in modules("tests.proofs.flash")}
     assert {"tests/proofs/flash.py", "tests/proofs/row.py", "tests/bench/flash.py", "tests/bench/place.py"} <= named
     assert "tests/proofs/week.py" not in named
+
+
+def test_a_change_of_a_sensor_does_not_touch_what_a_simulation_found_but_what_the_program_did() -> None:
+    sensor = ROOT / "edge_agent/collectors/thermal.py"
+    assert sensor not in modules("tests.proofs.schedules")
+    assert ROOT / "edge_agent/spool/writer.py" in modules("tests.proofs.schedules")
+    assert sensor in modules("tests.proofs.kills")
+    assert sensor in modules("tests.proofs.powercut")
+
+
+def test_a_module_that_was_loaded_by_a_computed_name_is_noticed() -> None:
+    import_module("edge_agent.collectors.thermal")
+    assert "edge_agent.collectors.thermal" in strays("schedules")
+    assert strays("kills") == []
 
 
 def told(parts: dict[int, Findings], lacks: str = "") -> str:

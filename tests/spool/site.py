@@ -39,6 +39,9 @@ class NoTime:
     def now(self) -> int | None:
         return None
 
+    def turn(self) -> int:
+        return 0
+
 
 @dataclass
 class Site:

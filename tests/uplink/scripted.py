@@ -119,6 +119,7 @@ class KnownTime:
     def __init__(self, clock: Clock, offset: int | None = None) -> None:
         self._clock = clock
         self.offset = offset
+        self.turns_at = 0
 
     def observe(self, answer: Answer) -> None:
         """The link's business, not the pusher's."""
@@ -128,6 +129,9 @@ class KnownTime:
 
     def now(self) -> int | None:
         return None if self.offset is None else self._clock.now() + self.offset
+
+    def turn(self) -> int:
+        return self.turns_at
 
 
 def answered(status: int, body: bytes = b"", content_type: str = "text/html", **headers: str) -> Answer:

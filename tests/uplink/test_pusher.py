@@ -38,6 +38,17 @@ def test_what_matters_now_goes_first_and_the_backlog_follows_oldest_first() -> N
     playing(play, options=Options(most_bytes=1000))
 
 
+def test_a_request_waits_for_the_moment_at_which_it_tells_most_about_the_time() -> None:
+    async def play(scene: Scene) -> None:
+        scene.time.turns_at = scene.clock.now() + 700
+        scene.telemetry.put()
+        async with running(scene.pusher):
+            await scene.clock.sleep(1)
+        assert scene.link.times == [scene.time.turns_at]
+
+    playing(play)
+
+
 def test_news_during_a_long_backlog_takes_turns_with_it() -> None:
     async def play(scene: Scene) -> None:
         old = [scene.telemetry.put() for _ in range(4)]

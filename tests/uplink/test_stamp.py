@@ -23,6 +23,9 @@ class Told:
     def now(self) -> int | None:
         return self._now
 
+    def turn(self) -> int:
+        return 0
+
 
 @pytest.mark.parametrize("own", [None, -(2**53) - 1, -5, 10**12, 2**53 + 10, 2**60])
 @pytest.mark.parametrize("named", [None, -1, 0, 10**12, 2**53 - 1, 2**53, 2**60])
