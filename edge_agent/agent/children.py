@@ -2,10 +2,9 @@
 
 Invariants: asking never waits: a thread of each program reads its lines, and only the newest is kept. At most one
 process of a name: one that hangs in a driver and cannot be killed is never given a second beside it. It is killed, with
-what it began, when the agent ends, but not by `kill -9`, nor when `sample` or `doctor` are ended by a signal other than
-that of ^C. After these it dies of its broken pipe at its next line, or of the end of its input where it looks at that,
-as our own do; a foreign one that is silent and deaf remains. One of another user, which cannot be killed, dies of these
-too.
+what it began, at `end`, and when whoever asks ends; after that none is begun. By `kill -9`, or another signal that
+nobody takes, it dies of its broken pipe at its next line, or of the end of its input where it looks at that, as our own
+do; a foreign one that is silent and deaf remains. One of another user, which cannot be killed, dies of these too.
 
 The thread looks at its program at each line, and at least once a second. A line is as old as the last moment at which
 nothing was to be read before it: what lay unread while the agent was stopped is not fresh. What a program says after
@@ -38,7 +37,7 @@ import subprocess
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +65,8 @@ _UNASKED, _UNASKED_GAPS = 60_000, 3
 """Ms after which a program that nobody asks is ended; a few times the greatest gap between askings if that is more."""
 _ONE_BEAT, _GAPS = 1000, 8
 """Askings within so many ms are one: several collectors ask at once. And how many gaps are looked back at."""
+_LAST_WAIT = 1.0
+"""Seconds that an end waits for one that is just being begun: one on a dead server's disk may never be."""
 
 
 _Failure = tuple[int, str]
@@ -77,9 +78,6 @@ def _errno(number: int) -> _Failure:
 
 _NOTHING_YET, _NO_WORD = _errno(errno.EAGAIN), _errno(errno.ECHILD)
 """Before the first line; and when it ended without any."""
-
-_Alive = MutableMapping[int, "subprocess.Popen[bytes]"]
-"""What runs, by its number."""
 
 
 class _Offer(NamedTuple):
@@ -103,8 +101,8 @@ class _Lines:
 class _Program:
     """One name: its process while it has one, and what it said last. Asked under its lock, read by its own thread."""
 
-    def __init__(self, name: str, offer: _Offer, now: Callable[[], int], alive: _Alive, look: float) -> None:
-        self._name, self._offer, self._now, self._alive, self._look = name, offer, now, alive, look
+    def __init__(self, name: str, offer: _Offer, now: Callable[[], int], over: threading.Event, look: float) -> None:
+        self._name, self._offer, self._now, self._over, self._look = name, offer, now, over, look
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._unwanted: subprocess.Popen[bytes] | None = None
@@ -133,13 +131,21 @@ class _Program:
                 self._gaps.append(now - self._asked)
                 self._patience = max(_UNASKED, _UNASKED_GAPS * max(self._gaps))
             self._asked = now
-            if self._process is None and now - self._began >= self._wait:
+            if self._process is None and not self._over.is_set() and now - self._began >= self._wait:
                 self._begin(now)
             said, every = self._said, self._offer.every
         if said is None:
             raise OSError(*self._failure)
         line, at = said
         return Said(line, now - at <= _FRESH_BEATS * 1000 * every + _FRESH_MORE)
+
+    def end(self) -> None:
+        """Kill it, also when it is just being begun."""
+        is_ours = self._lock.acquire(timeout=_LAST_WAIT)
+        if self._process is not None:
+            _kill(self._process)
+        if is_ours:
+            self._lock.release()
 
     def _begin(self, now: int) -> None:
         self._began = now
@@ -160,7 +166,7 @@ class _Program:
         if self._failure is not _NO_WORD:
             self._failure = _NOTHING_YET
         _give_up_first(process)
-        self._process = self._alive[process.pid] = process
+        self._process = process
         hearing = threading.Thread(
             target=self._hear, args=(process, self._offer.every), name=f"command.{self._name}", daemon=True
         )
@@ -191,7 +197,6 @@ class _Program:
         if process.stdout is not None:
             process.stdout.close()
         process.wait()
-        del self._alive[process.pid]
 
     def _listen(self, process: "subprocess.Popen[bytes]", every: float) -> None:
         """Read until it has ended or is to be left."""
@@ -231,8 +236,8 @@ class Children:
         """`now` tells ms on the axis; `look` is in seconds."""
         self._now, self._look = now, look
         self._programs: dict[str, _Program] = {}
-        self._alive: dict[int, subprocess.Popen[bytes]] = {}
-        weakref.finalize(self, _kill_all, self._alive)  # also called at the exit
+        self._over = threading.Event()
+        weakref.finalize(self, _end, self._over, self._programs)  # also called at the exit
 
     def offer(self, name: str, argv: Sequence[str], every: float) -> None:
         """How this source is run; other words end what runs, and the next asking begins it anew."""
@@ -240,7 +245,7 @@ class Children:
         if name in self._programs:
             self._programs[name].offer(offer)
         else:
-            self._programs[name] = _Program(name, offer, self._now, self._alive, self._look)
+            self._programs[name] = _Program(name, offer, self._now, self._over, self._look)
 
     def last(self, name: str) -> Said:
         """What it said last."""
@@ -250,8 +255,8 @@ class Children:
         return program.last()
 
     def end(self) -> None:
-        """Kill all that run."""
-        _kill_all(self._alive)
+        """Kill all that run, and begin none any more."""
+        _end(self._over, self._programs)
 
 
 class Recorded:
@@ -301,6 +306,7 @@ def _give_up_first(process: "subprocess.Popen[bytes]") -> None:
         Path(f"/proc/{process.pid}/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _kill_all(alive: Mapping[int, "subprocess.Popen[bytes]"]) -> None:
-    for process in list(alive.values()):
-        _kill(process)
+def _end(over: threading.Event, programs: Mapping[str, _Program]) -> None:
+    over.set()
+    for program in list(programs.values()):
+        program.end()

@@ -1,8 +1,14 @@
 """Files of the machine that is read: read whole below its root, with short stable words for what goes wrong.
 
-The files of `/proc` and `/sys` are made anew at each opening and are small, so each read opens, reads and closes: no
-descriptor outlives it, and a sensor that was unplugged and came back is found again. `source` is the path as the
-machine itself knows it, so that a recorded tree gives the same readings as the machine it was recorded on.
+`source` is the path as the machine itself knows it, so that a recorded tree gives the same readings as the machine it
+was recorded on. `read` opens, reads and closes: no descriptor outlives it.
+
+`reread` is for files of `/proc` and `/sys` that are read beat by beat. From the second read on it keeps the descriptor
+where the kernel makes the file anew at each read from its start (Documentation/filesystems/sysfs.rst): the file has no
+blocks, and another size than what it holds. When its device goes, such a descriptor fails (ENODEV), and what is in its
+place then is opened at once: a sensor that was unplugged and came back is found again. Files of a recorded tree are
+opened at each read, since one that was replaced would not be noticed. A descriptor is closed with its `HostFile`, and
+none of a number of `_MOST_KEPT` or more is kept, so that most of those that a process may have are left to others.
 
 Whatever a name leads to, a read ends: opening and reading never wait (a pipe is empty, or EAGAIN), and what never ends
 is cut off. `read` is called for many files a second and does not ask what they are; `read_head` is for files that
@@ -22,6 +28,7 @@ import errno
 import os
 import stat
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -37,6 +44,14 @@ MOST = 4 * 1024 * 1024
 """Bytes of the largest file that is read whole."""
 
 _CHUNK = 64 * 1024
+_SHORT = 2048
+"""The kernel hands lines out in pages: what is shorter than half a page is all, where no line is as long as that."""
+_MOST_KEPT = 256
+"""A quarter of what a process may have open where nobody says otherwise."""
+_OFTEN = 2
+"""Good reads that make a file one that is read again and again."""
+_DEBUG = "/sys/kernel/debug/"
+"""An open file there keeps its driver from being unloaded."""
 _MOST_LINKS = 40
 """As many as the kernel follows."""
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
@@ -45,23 +60,53 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
 class HostFile:
     """One file below the host's root; `name` has no leading slash."""
 
-    __slots__ = ("_host", "_path", "source")
+    __slots__ = ("_above", "_host", "_kept", "_path", "_reads", "source")
 
     def __init__(self, host: Host, name: str) -> None:
+        self._kept: int | None = None
+        self._reads = 0
+        """Good ones by `reread`, to the one at which it is decided whether to keep it."""
         self._host = host
         self._path: str | None = os.fspath(host.root / name) if host.live else None
+        self._above: frozenset[str] = frozenset()
+        """The paths at which an error may be told of it."""
         self.source = f"/{name}"
+
+    def __del__(self) -> None:
+        """Give up what was kept."""
+        if self._kept is not None:
+            os.close(self._kept)
 
     def read(self) -> bytes:
         """All of it, or OSError; EFBIG beyond `MOST` bytes."""
         descriptor = self._open()
         try:
-            content = _read(descriptor, MOST + 1)
+            return _whole(descriptor)
         finally:
             os.close(descriptor)
-        if len(content) > MOST:
-            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
-        return content
+
+    def reread(self) -> bytes:
+        """The same, for a file of `/proc` or `/sys` that is read again and again and whose lines are short."""
+        if self._kept is not None:
+            try:
+                os.lseek(self._kept, 0, os.SEEK_SET)
+                return _whole(self._kept, _SHORT)
+            except BlockingIOError:
+                raise
+            except OSError:  # something else may be in its place
+                os.close(self._kept)
+                self._kept, self._reads = None, _OFTEN - 1
+        descriptor = self._open()
+        try:
+            content = _whole(descriptor, _SHORT)
+            if self._reads < _OFTEN:
+                self._reads += 1
+                if self._reads == _OFTEN and self._may_keep(descriptor, content):
+                    self._kept = descriptor
+            return content
+        finally:
+            if self._kept is None:
+                os.close(descriptor)
 
     def read_head(self, most: int) -> bytes:
         """The first `most` bytes, or fewer where it has no more; OSError, EINVAL when it is not a regular file."""
@@ -77,18 +122,29 @@ class HostFile:
         if self._host.live and self._path is not None:
             return os.open(self._path, _FLAGS)
         if self._path is not None:
-            self._fail_as_told()
-            with suppress(OSError):
+            self._fail_as_told(self._path)
+            try:
                 return os.open(self._path, _FLAGS | os.O_NOFOLLOW)
-        # On a foreign root: what it leads to now, which may be another file than before.
-        self._path = None
-        self._path = _followed(os.fspath(self._host.root), self.source[1:])
-        self._fail_as_told()
-        return os.open(self._path, _FLAGS | os.O_NOFOLLOW)
+            except OSError:
+                self._path = None  # it may lead to another file than before
+        # On a foreign root: what it leads to now.
+        path = _followed(os.fspath(self._host.root), self.source[1:])
+        self._path, self._above = path, frozenset()
+        self._fail_as_told(path)
+        return os.open(path, _FLAGS | os.O_NOFOLLOW)
 
-    def _fail_as_told(self) -> None:
-        if self._host.errors and self._path is not None:
-            _fail_as_told(self._host, self.source[1:], self._path)
+    def _fail_as_told(self, path: str) -> None:
+        if self._host.errors:
+            self._above = self._above or frozenset(_above(self._host, self.source[1:], path))
+            if not self._above.isdisjoint(self._host.errors):
+                _fail_as_told(self._host, self.source[1:], path)
+
+    def _may_keep(self, descriptor: int, content: bytes) -> bool:
+        """Whether this may stay open: the kernel makes it anew at each read, and nothing says that it fails."""
+        if descriptor >= _MOST_KEPT or self._host.errors or self.source.startswith(_DEBUG):
+            return False
+        status = os.fstat(descriptor)
+        return stat.S_ISREG(status.st_mode) and not status.st_blocks and status.st_size != len(content)
 
 
 def listed(host: Host, folder: str) -> list[str]:
@@ -110,15 +166,18 @@ def resolved(host: Host, name: str) -> str:
 
 def _fail_as_told(host: Host, name: str, path: str) -> None:
     """OSError when a file is said to fail, or a folder above it, by its name or by where that leads."""
-    if not host.errors:
-        return
-    told = tuple(host.errors)
+    if host.errors:
+        for one in _above(host, name, path):
+            if number := host.errors.get(one):
+                raise OSError(number, os.strerror(number))
+
+
+def _above(host: Host, name: str, path: str) -> Iterator[str]:
+    """A file below the root and the folders above it, by its name, then by where that leads."""
     for one in (name, path[len(os.fspath(host.root)) :].lstrip("/")):
-        if one.startswith(told):  # hardly any does: this is asked at each opening
-            while one:
-                if number := host.errors.get(one):
-                    raise OSError(number, os.strerror(number))
-                one = one.rpartition("/")[0]  # noqa: PLW2901 - upwards
+        while one:
+            yield one
+            one = one.rpartition("/")[0]  # noqa: PLW2901 - upwards
 
 
 def recorded_errors(root: Path) -> dict[str, int]:
@@ -167,6 +226,16 @@ def _led(root: str, name: str) -> str:
                 at = ""
             left.extend(target.split("/")[::-1])
     return at
+
+
+def _whole(descriptor: int, short: int = 0) -> bytes:
+    """All of it, or OSError EFBIG; what the first read gives is all where it is shorter than `short`."""
+    content = os.read(descriptor, _CHUNK)
+    if content and len(content) >= short:
+        content += _read(descriptor, MOST + 1 - len(content))
+    if len(content) > MOST:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+    return content
 
 
 def _read(descriptor: int, most: int) -> bytes:

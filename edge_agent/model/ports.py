@@ -177,7 +177,7 @@ class Commands(Protocol):
         """
 
     def end(self) -> None:
-        """Kill all that run: before an exit that is in no order."""
+        """Kill all that run, and begin none any more."""
 
 
 @dataclass(frozen=True, slots=True)

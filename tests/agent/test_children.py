@@ -4,6 +4,7 @@ import errno
 import gc
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -213,6 +214,27 @@ def test_all_are_killed_before_an_exit_in_no_order(beside: Beside) -> None:
     beside.last()
     beside.hear()
     beside.children.end()
+    beside.leave()
+    assert beside.living() == 0
+
+
+def test_after_the_end_none_is_begun(beside: Beside) -> None:
+    beside.offer(STAY_DEAF)
+    beside.children.end()
+    beside.offer(STAY_DEAF, "other")
+    assert (beside.last(), beside.last("other")) == (errno.EAGAIN, errno.EAGAIN)
+    assert beside.living() == 0
+
+
+def test_one_that_is_just_being_begun_at_the_end_is_killed_too(beside: Beside) -> None:
+    beside.offer(STAY_DEAF)
+    program = beside.children._programs["child"]
+    ending = threading.Thread(target=beside.children.end)
+    with program._lock:
+        ending.start()
+        assert beside.children._over.wait(PATIENCE)
+        program._begin(beside.at)
+    ending.join(PATIENCE)
     beside.leave()
     assert beside.living() == 0
 

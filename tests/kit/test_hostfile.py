@@ -2,6 +2,7 @@
 
 import errno
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,107 @@ def test_a_live_host_is_listed_and_resolved_from_the_root_of_this_machine() -> N
     host = Host(Path("/"), live=True)
     assert "stat" in listed(host, "proc/self")
     assert resolved(host, "proc/self/stat") == f"proc/{os.getpid()}/stat"
+
+
+def _kept() -> list[str]:
+    """What this process has open of /proc and /sys."""
+    folder = "/proc/self/fd"
+    links = [os.readlink(f"{folder}/{name}") for name in os.listdir(folder) if os.path.lexists(f"{folder}/{name}")]  # noqa: PTH115, PTH208 - the numbers may go while they are listed
+    return [
+        link for link in links if link.startswith(("/proc/", "/sys/")) and not link.startswith(f"/proc/{os.getpid()}/")
+    ]
+
+
+def test_a_file_that_the_kernel_makes_anew_stays_open_from_the_second_read_until_it_is_dropped() -> None:
+    before = _kept()
+    file = HostFile(Host(Path("/"), live=True), "proc/uptime")
+    file.reread()
+    assert _kept() == before
+    file.reread()
+    assert _kept() == [*before, "/proc/uptime"]
+    del file
+    assert _kept() == before
+
+
+def test_what_stays_open_is_read_as_it_is_now() -> None:
+    file = HostFile(Host(Path("/"), live=True), "proc/self/comm")
+    own = Path("/proc/self/comm")
+    name = own.read_text()
+    said = []
+    try:
+        for text in ("one", "two and more", "3"):
+            own.write_text(text)
+            said.append(file.reread())
+    finally:
+        own.write_text(name)
+    assert said == [b"one\n", b"two and more\n", b"3\n"]
+
+
+def test_a_file_of_the_kernel_that_is_longer_than_a_page_is_read_to_its_end_again_and_again() -> None:
+    file = HostFile(Host(Path("/"), live=True), "proc/self/smaps")
+    for _read in range(3):
+        content = file.reread()
+        assert len(content) > 70_000
+        assert content.rstrip().rpartition(b"\n")[2].startswith(b"VmFlags:")
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("away", ["unlinked", "moved", "its folder is moved"])
+def test_a_regular_file_in_the_place_of_another_is_read_at_once(tmp_path: Path, away: str, *, live: bool) -> None:
+    place = tmp_path / "sys/zone/temp"
+    place.parent.mkdir(parents=True)
+    place.write_text("1")
+    file = HostFile(Host(tmp_path, live=live), "sys/zone/temp")
+    assert [file.reread() for _read in range(3)] == [b"1"] * 3
+    if away == "unlinked":
+        place.unlink()
+    elif away == "moved":
+        place.rename(place.with_name("other"))
+    else:
+        place.parent.rename(tmp_path / "sys/other")
+    with pytest.raises(FileNotFoundError):
+        file.reread()
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("2")
+    assert file.reread() == b"2"
+
+
+def test_what_stays_open_and_fails_is_opened_anew() -> None:
+    """A process that ends takes its files along, as a device does."""
+    child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)
+    file = HostFile(Host(Path("/"), live=True), f"proc/{child.pid}/comm")
+    assert [file.reread() for _read in range(3)] == [b"cat\n"] * 3
+    child.communicate()
+    before = _kept()
+    with pytest.raises(OSError, match=r".") as failure:
+        file.reread()
+    assert absence(failure.value) == "missing"
+    assert len(_kept()) < len(before)
+
+
+def test_a_told_error_holds_for_what_is_read_again_and_again(tmp_path: Path) -> None:
+    errors: dict[str, int] = {}
+    (tmp_path / "sys").mkdir()
+    (tmp_path / "sys/temp").write_text("1")
+    file = HostFile(Host(tmp_path, live=False, errors=errors), "sys/temp")
+    assert [file.reread(), file.reread()] == [b"1", b"1"]
+    for path in ("sys/temp", "sys"):
+        errors[path] = errno.EIO
+        with pytest.raises(OSError, match="Input/output"):
+            file.reread()
+        errors.clear()
+        assert file.reread() == b"1"
+
+
+def test_descriptors_of_high_numbers_are_not_kept() -> None:
+    first = os.open("/dev/null", os.O_RDONLY)
+    high = [os.dup(first) for _ in range(256 - first)]
+    try:
+        before = _kept()
+        file = HostFile(Host(Path("/"), live=True), "proc/uptime")
+        for _read in range(3):
+            assert file.reread()
+        assert _kept() == before
+    finally:
+        for descriptor in (first, *high):
+            os.close(descriptor)
