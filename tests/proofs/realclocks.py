@@ -6,7 +6,8 @@
     long stops                the process stands still (SIGSTOP) for tens of seconds
     many stops                and for moments, at any instant
     set by days               a virtual machine that was born in 2016: `date -s` by days, slewing by 10 %, and a kernel
-                              that says that it is synchronised and then no longer is
+                              that says that it is synchronised and then no longer is; what `edge-agent sample` tells
+                              of its times is looked at in both
     paused                    a virtual machine stands still as a whole, and its axis with it: true time goes on unseen
 
 `real_time` says what is looked at in each, and by whose clock. Besides, the agent's own word for true time is compared
@@ -189,9 +190,9 @@ def _tell(parts: Sequence[Findings]) -> str:
     skipped = [f"{one.name} ({why})" for one in _PARTS if (why := one.lacks())]
     return (
         f"{tried(parts)} wrongs, {total(parts, 'beats'):,.0f} ticks: 0 wrong times, 0 gaps, 0 doubled, 0 restarts; "
-        f"{total(parts, 'missed'):,.0f} ticks declared missed; errors told up to {greatest(parts, 'error'):,.0f} ms, "
-        f"where a machine stood still {greatest(parts, 'paused') / 1000:,.0f} s; "
-        f"{total(parts, 'wide'):,.0f} ticks with more than a second"
+        f"{total(parts, 'missed'):,.0f} ticks declared missed; errors told up to {greatest(parts, 'error'):,.0f} ms "
+        f"where the axis went on, up to {greatest(parts, 'paused') / 1000:,.0f} s where a machine stood still; "
+        f"more than a second for {total(parts, 'wide'):,.0f} ticks in all"
         + (f"; skipped: {', '.join(skipped)}" if skipped else "")
     )
 

@@ -42,6 +42,7 @@ _LAG = 1_500
 _BOOT = 150.0
 _BOOTS = 3
 """So often a machine is tried that does not come up, as one without acceleration now and then does not."""
+_AT_WORK = 3
 _KEPT = 0
 """Microseconds that the kernel of the guest is told its error is, as some daemons do after each poll."""
 _CARD = ("-nic", "user,ipv6=off,model=virtio-net-pci", "-rtc", "base=2016-02-29T12:00:00")
@@ -97,6 +98,22 @@ class Guest:
                     said += monitor.recv(4096)
                 time.sleep(wait)
 
+    def expect_sample(self, *, synchronised: bool) -> None:
+        """See what `sample` tells of its times."""
+        said = _AT_WORK
+
+        def ends() -> bool:
+            nonlocal said
+            said = self.ask("sample")[0]
+            return said != _AT_WORK
+
+        self._expect("`sample` ends", ends)
+        if said != int(synchronised):
+            told = " / ".join(self._machine.told[-8:])
+            self._stage.account.wrong.append(
+                f"`sample` says {said} where the kernel is synchronised: {synchronised}: {told}"
+            )
+
     def end(self) -> None:
         """Stop the agent, and see what its watchdog heard."""
         signs = self.ask("watch")[0]
@@ -123,10 +140,12 @@ def set_by_days(stage: Stage) -> Scene:
 
     def play(guest: Guest) -> None:
         guest.expect_beats(20, "without a hub")
+        guest.expect_sample(synchronised=False)
         guest.ask(f"set {wall()}")
         for _ in range(2):  # the kernel's word holds from poll to poll
             guest.ask(f"keep {_KEPT}")
             guest.expect_beats(40, "while its kernel is synchronised")
+        guest.expect_sample(synchronised=True)
         guest.ask(f"move {10 * _DAY_MS}")
         guest.expect_beats(20, "after its clock was set, without a hub")
         came.append(wall())

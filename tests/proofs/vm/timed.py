@@ -4,6 +4,8 @@
     move <ms>       the wall clock is set by so much, as `date -s` does
     set <ms>        the wall clock is set to this Unix time
     keep <us>       as a time daemon does: the kernel is told that it is synchronised, within so much
+    sample          1 if `edge-agent sample` tells how far off its times may be, 0 if it calls them unsynchronised; 3 at
+                    first, and until it has said so
     tick <us>       slewing: the wall clock and CLOCK_MONOTONIC go on by so much each 10,000 us
     watch           signs of life so far, the longest time between two of them in ms, and 1 if the agent lives
     stop            the agent is told to stop; its exit code
@@ -29,6 +31,7 @@ HOST, GUEST = "10.0.2.2", "10.0.2.15"
 FILES = Path("/device")
 """Where the guest finds `agent.toml`, `key` and `beats`."""
 _NOTIFY = Path("/run/notify")
+_TOLD = Path("/run/sample")
 _CARD, _MASK = "eth0", "255.255.255.0"
 _SET_FLAGS, _SET_ADDRESS, _SET_MASK = 0x8914, 0x8916, 0x891C
 _UP = 1
@@ -42,6 +45,7 @@ _PLL = 1
 
 def obey(port: int) -> None:
     """Join the network, start the agent, and do what the host says until it hangs up."""
+    socket.sethostname("board")
     _join()
     manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     manager.bind(str(_NOTIFY))
@@ -76,6 +80,7 @@ class _Player:
         self._agent = agent
         self._signs: list[float] = []
         self._longest = 0.0
+        self._sampling: subprocess.Popen[bytes] | None = None
 
     def hear(self, message: bytes) -> None:
         """Take what the agent told its service manager."""
@@ -101,6 +106,19 @@ class _Player:
     def keep(self, within: int) -> tuple[int, ...]:
         """Tell the kernel that it is synchronised, within so many microseconds; what it calls its state."""
         return _adjtimex(_STATUS | _MAXERROR | _ESTERROR, maxerror=within, esterror=within, status=_PLL)
+
+    def sample(self) -> tuple[int, ...]:
+        """Whether `edge-agent sample` tells an error of its times; 2 if it says neither, 3 while it is at work."""
+        if self._sampling is None:
+            command = [sys.executable, "-m", "edge_agent", "sample", "--once"]
+            self._sampling = subprocess.Popen(command, cwd="/tree", stdout=_TOLD.open("wb"))
+        if self._sampling.poll() is None:
+            return (3,)
+        self._sampling = None
+        told = _TOLD.read_text(encoding="utf-8")
+        if ("±" in told) == ("unsynchronised" in told):
+            return (2,)
+        return (int("±" in told),)
 
     def tick(self, length: int) -> tuple[int, ...]:
         """Let the clock go on by so many microseconds each tick."""
