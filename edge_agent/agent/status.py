@@ -59,7 +59,7 @@ def status_of(
             "last_age_s": _age(tally.last, now),
         },
         "buffer": {lane: _depth(depth, now) for lane, depth in depths.items()},
-        "buffer_days_left": _days_left(loaded, depths, sealed_bytes, tally, now),
+        "buffer_days_left": _days_left(depths, sealed_bytes, tally, now),
         "push": _push(progress, now),
         "clock": _clock(clock, time, now),
         "cost": asdict(own_cost()),
@@ -76,15 +76,12 @@ def _depth(depth: Depth, now: int) -> dict[str, Any]:
     return {"frames": depth.frames, "bytes": depth.bytes, "oldest_age_s": oldest, "durable": depth.durable}
 
 
-def _days_left(
-    loaded: Loaded, depths: Mapping[LaneName, Depth], sealed_bytes: int, tally: Tally, now: int
-) -> float | None:
+def _days_left(depths: Mapping[LaneName, Depth], sealed_bytes: int, tally: Tally, now: int) -> float | None:
     """Days until the telemetry lane is full, were nothing pushed and the rate of this life kept; None at first."""
-    if tally.first is None or sealed_bytes == 0 or now == tally.first:
+    room = depths["telemetry"].room
+    if tally.first is None or sealed_bytes == 0 or now == tally.first or room is None:
         return None
-    rate = sealed_bytes / (now - tally.first) * 1000
-    room = loaded.settings.spool.quota("telemetry").max_bytes - depths["telemetry"].bytes
-    return round(max(0, room) / rate / _DAY, 1)
+    return round(room / (sealed_bytes / (now - tally.first) * 1000) / _DAY, 1)
 
 
 def _push(progress: Progress | None, now: int) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ import orjson
 from edge_agent.agent.logs import configure_logs
 from edge_agent.cli.failure import tell
 from edge_agent.cli.hubbackup import back_up, restore
-from edge_agent.hub.folder import FILE
+from edge_agent.hub.folder import database_of
 from edge_agent.hub.settings import Settings, load
 from edge_agent.hub.wiring import Hub, serve
 from edge_agent.kit.chance import system_chance
@@ -173,11 +173,7 @@ def _write_key(file: Path, key: str) -> None:
 
 async def _inside(settings: Settings, work: Callable[[Hub], Awaitable[None]]) -> None:
     """Do one thing with an open hub that does not serve."""
-    database = settings.folder / FILE
-    if not database.exists():
-        raise DeviceError(
-            f"there is no hub in {settings.folder}", hint="name its folder with --folder, or start it once"
-        )
+    database = database_of(settings.folder)
     hub = Hub(settings, SystemClock(), system_chance(), Threads(), database)
     await hub.open()
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge_agent.config.settings import Settings
+from edge_agent.config.settings import DEVICE_ID, Settings
 from edge_agent.config.shelf import (
     CollectorChoice,
     HandlerChoice,
@@ -70,7 +70,9 @@ def copied(sources: Sources) -> Sources:
 
 
 def _from_system() -> dict[str, Any]:
-    values: dict[str, Any] = {"device": {"id": socket.gethostname().split(".")[0][:64]}}
+    values: dict[str, Any] = {}
+    if DEVICE_ID.fullmatch(name := socket.gethostname().split(".")[0][:64]):
+        values["device"] = {"id": name}
     if folder := os.environ.get("STATE_DIRECTORY"):
         values["state"] = {"folder": folder.split(":")[0]}
     if folder := os.environ.get("RUNTIME_DIRECTORY"):

@@ -31,6 +31,8 @@ def reach_of(loaded: Loaded) -> Reach:
     hub, sources = loaded.settings.hub, loaded.sources
     wrong = []
     origin = None
+    if not loaded.settings.device.id:
+        wrong.append("device.id: no id is named, and the name of this machine cannot be one; set id under [device]")
     if not hub.url:
         wrong.append('hub.url: no hub is named; set url = "https://..." under [hub]')
     else:

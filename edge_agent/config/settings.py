@@ -7,6 +7,7 @@ Secrets are not here: `hub.key_file` names the file that holds the API key. Unde
 `hub_key`; nothing in this module can print a key because nothing in it ever holds one.
 """
 
+import re
 from base64 import b64decode
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from edge_agent.uplink.beater import Options as BeaterOptions
 from edge_agent.uplink.pusher import Options as PusherOptions
 from edge_agent.uplink.sealer import Options as SealerOptions
 
+DEVICE_ID = re.compile(r"^[A-Za-z0-9._-]*$")
 _KEY_BYTES = 32
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -34,8 +36,8 @@ class Device(BaseModel):
     """`[device]`: who this is."""
 
     model_config = _FROZEN
-    id: str = Field(default="", max_length=64, pattern=r"^[A-Za-z0-9._-]*$")
-    """The name under which the hub knows this device; the host name when empty."""
+    id: str = Field(default="", max_length=64, pattern=DEVICE_ID.pattern)
+    """The name under which the hub knows this device; the host name when empty, if that can be one."""
 
 
 class Hub(BaseModel):

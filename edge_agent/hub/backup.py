@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 import orjson
 
-from edge_agent.hub.folder import FILE, LOCK, locked
+from edge_agent.hub.folder import FILE, LOCK, database_of, locked
 from edge_agent.hub.keys import key_id_of
 from edge_agent.hub.store import engine
 from edge_agent.kit.disk import UNFINISHED, SystemDisk
@@ -120,9 +120,7 @@ def check(connection: sqlite3.Connection, where: Path) -> Contents:
 
 def save(folder: Path, file: Path, told: Told) -> Contents:
     """Back up the hub of a folder, running or not, to a new file; DeviceError when that cannot be."""
-    database = folder / FILE
-    if not database.exists():
-        raise DeviceError(f"there is no hub in {folder}", hint="name its folder with --folder")
+    database = database_of(folder)
     if file.exists():
         raise DeviceError(f"{file} stands already", hint="name a new file; an older backup is never overwritten")
     contents = _copied(database, file, told, lambda _: None)

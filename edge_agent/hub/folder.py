@@ -10,6 +10,20 @@ FILE = "hub.sqlite"
 LOCK = "lock"
 
 
+def database_of(folder: Path) -> Path:
+    """The database of the hub in this folder; DeviceError when there is none, or this user may not look."""
+    database = folder / FILE
+    try:
+        database.stat()
+    except PermissionError as error:
+        raise DeviceError(f"{database}: {error.strerror}", hint="run this as the user of the hub, or as root") from None
+    except OSError:
+        raise DeviceError(
+            f"there is no hub in {folder}", hint="name its folder with --folder, or start it once"
+        ) from None
+    return database
+
+
 def locked(folder: Path) -> OpenFile:
     """The folder's lock, held until it is closed; the folder is made when it is new.
 

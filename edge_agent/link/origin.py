@@ -55,7 +55,7 @@ class Origin:
         if scheme == "http" and not allow_plain_http and not _loopback(host):
             _refuse(
                 f"is plain http to another machine ({host}): the key would travel in the clear",
-                "use https://, or allow plain http in the config where the network is trusted",
+                "use https://, or set hub.allow_plain_http = true where the network is trusted",
             )
         return cls("https" if scheme == "https" else "http", host, port or _PORTS[scheme], base)
 

@@ -13,12 +13,16 @@ from edge_agent.model.verdict import Settlement
 
 @dataclass(frozen=True, slots=True)
 class Depth:
-    """How much a lane holds: frames and bytes on disk and in memory; `durable` is False while memory serves."""
+    """How much a lane holds: frames and bytes on disk and in memory; `durable` is False while memory serves.
+
+    `room` is by how many bytes it may grow yet, as it was known when it grew last; None where nobody counts.
+    """
 
     frames: int
     bytes: int
     oldest: int | None
     durable: bool
+    room: int | None = None
 
 
 class Buffer(Protocol):

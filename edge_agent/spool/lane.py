@@ -211,11 +211,11 @@ class Lane:
 
         A thinned frame counts once. `oldest`: when the oldest segment was made, on this boot's axis (negative: before).
         """
-        stock, first = self._rack.stock, next(iter(self._memory), None)
-        oldest = self._rack.oldest_at()
-        if oldest is None and first is not None:
-            oldest = first.sealed_at
-        return Depth(stock.frames() + len(self._memory), stock.bytes_held() + self._memory.bytes, oldest, not self.why)
+        stock, memory, first = self._rack.stock, self._memory, next(iter(self._memory), None)
+        at = self._rack.oldest_at()
+        oldest = first.sealed_at if at is None and first is not None else at
+        used, room = stock.bytes_held(), memory.room if self.why else self._limiter.room(stock.bytes_held())
+        return Depth(stock.frames() + len(memory), used + memory.bytes, oldest, not self.why, room)
 
     @property
     def unsaved(self) -> int:

@@ -61,6 +61,11 @@ class Memory:
             chunk.append(frame)
         return chunk
 
+    @property
+    def room(self) -> int:
+        """Bytes that may come until the oldest go."""
+        return max(0, self._most_bytes - self.bytes)
+
     def overflow(self) -> list[Frame]:
         """Drop the oldest that are too many, and say which."""
         dropped: list[Frame] = []

@@ -30,6 +30,14 @@ class Limiter:
         self._free_bytes = free_bytes
         self._free_inodes = free_inodes
         self._ceiling: int | None = None
+        self._space = quota.max_bytes + free_bytes
+        """Bytes that the file system had left when the lane grew last."""
+
+    def room(self, used: int) -> int:
+        """By how many bytes a lane of this size may grow yet, by what the file system had left at the last growth."""
+        if self._ceiling is None:
+            return max(0, min(self._quota.max_bytes - used, self._space - self._free_bytes))
+        return max(0, min(self._limit(self._ceiling) - used, self._space))
 
     def victims(self, rack: Rack, need: int) -> list[tuple[Segment, LossReason]]:
         """The oldest segments that must go for so many bytes to come, once some were thinned if that helps.
@@ -61,9 +69,13 @@ class Limiter:
     def _most(self, rack: Rack, used: int, need: int) -> int:
         """How large the lane may be now, in bytes."""
         space = self._disk.space(rack.folder)
+        self._space = space.bytes
         if space.bytes - need >= self._free_bytes and space.inodes > self._free_inodes:
             self._ceiling = None
             return self._quota.max_bytes
         if self._ceiling is None:
             self._ceiling = used
-        return min(self._quota.max_bytes, max(self._ceiling, self._quota.keep_bytes))
+        return self._limit(self._ceiling)
+
+    def _limit(self, ceiling: int) -> int:
+        return min(self._quota.max_bytes, max(ceiling, self._quota.keep_bytes))

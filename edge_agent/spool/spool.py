@@ -160,9 +160,11 @@ class Spool:
                 await lane.retry()
         whys = sorted({lane.why for lane in self._lanes.values() if lane.why})
         if any(lane.overflowing for lane in self._lanes.values()):
-            self._lamps.light("spool", "fail", f"not durable, and memory is full: {', '.join(whys)}")
+            self._lamps.light(
+                "spool", "fail", f"not durable, and memory is full: {self._home.folder}: {', '.join(whys)}"
+            )
         elif whys:
-            self._lamps.light("spool", "warn", f"not durable: {', '.join(whys)}")
+            self._lamps.light("spool", "warn", f"not durable: {self._home.folder}: {', '.join(whys)}")
         elif unreadable := sum(lane.unreadable for lane in self._lanes.values()):
             self._lamps.light("spool", "warn", f"segments that the disk does not give just now: {unreadable}")
         else:

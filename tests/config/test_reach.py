@@ -24,6 +24,7 @@ def written(folder: Path, text: str) -> Path:
     [
         ("", "hub.url: no hub is named"),
         (HUB, "hub.key_file: no key file is named"),
+        ('[device]\nid = ""\n' + HUB, "device.id: no id is named"),
         (
             '[hub]\nkey_file = "k"\nurl = "http://hub.example"\n',
             "agent.toml:3: hub.url: the hub's address is plain",

@@ -3,10 +3,11 @@
     .proofs/<row>-<digest of what it runs>/<part>.json
 
 What a row runs are the files of its own modules, and of all below `tests/` and `edge_agent/` that they import, or name
-in a string as they start them; a row that starts the program, or copies the package, runs all of `edge_agent/`. To it
-come `pyproject.toml` and the files of the package that are no modules. So a commit of the same content finds what was
-found before, and a change begins those rows anew that it may touch. What a part loaded is compared with what its row is
-said to run (`strays`): a module that is found by a computed name would be overlooked otherwise.
+in a string as they start them; a row that starts the program, or copies the package, runs all of `edge_agent/`. The
+shelves, whose modules are found by a computed name, lead to every dialect and handler. Not so to collectors: devices of
+a simulation have all of them switched off, and load them for their options alone. To it come `pyproject.toml` and the
+files of the package that are no modules. So a commit of the same content finds what was found before, and a change
+begins those rows anew that it may touch. What a part loaded is compared with what its row is said to run (`strays`).
 """
 
 import ast
@@ -25,6 +26,8 @@ from tests.proofs.row import Findings
 ROOT = Path(__file__).resolve().parents[2]
 _MODULE = re.compile(r"(tests|edge_agent)(\.\w+)+")
 _PACKAGE = "edge_agent"
+_SHELF, _ON_SHELVES = f"{_PACKAGE}/config/shelf.py", ("dialects", "handlers")
+_SWITCHED_OFF = f"{_PACKAGE}.collectors"
 
 
 class Ledger:
@@ -58,7 +61,8 @@ def strays(row: str) -> list[str]:
     """Modules of the product that this process loaded though the row is not said to run them."""
     known = modules(f"tests.proofs.{row}")
     loaded = [(name, _file_of(name)) for name in tuple(sys.modules) if name.startswith(f"{_PACKAGE}.")]
-    return sorted(name for name, file in loaded if file is not None and file not in known)
+    overlooked = [name for name, file in loaded if file is not None and file not in known]
+    return sorted(name for name in overlooked if not f"{name}.".startswith(f"{_SWITCHED_OFF}."))
 
 
 @cache
@@ -77,6 +81,9 @@ def modules(name: str) -> frozenset[Path]:
 
 
 def _named_in(path: Path) -> Iterator[str]:
+    if path == ROOT / _SHELF:
+        for shelf in _ON_SHELVES:
+            yield from map(_name_of, (ROOT / _PACKAGE / shelf).rglob("*.py"))
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and _MODULE.fullmatch(f"{node.module}.{_PACKAGE}"):
             yield node.module

@@ -33,9 +33,14 @@ def test_a_change_of_a_sensor_does_not_touch_what_a_simulation_found_but_what_th
 
 
 def test_a_module_that_was_loaded_by_a_computed_name_is_noticed() -> None:
-    import_module("edge_agent.collectors.thermal")
-    assert "edge_agent.collectors.thermal" in strays("schedules")
+    import_module("edge_agent.cli.doctor")
+    assert "edge_agent.cli.doctor" in strays("schedules")
     assert strays("kills") == []
+
+
+def test_what_stands_on_a_shelf_and_is_used_counts() -> None:
+    named = modules("tests.proofs.schedules")
+    assert {ROOT / "edge_agent/dialects/native.py", ROOT / "edge_agent/handlers/flush.py"} <= named
 
 
 def told(parts: dict[int, Findings], lacks: str = "") -> str:

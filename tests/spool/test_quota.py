@@ -8,6 +8,7 @@ from edge_agent.model.verdict import Settlement
 from edge_agent.spool.losses import losses_in
 from edge_agent.spool.options import MIB, Quota, ReportsQuota
 from edge_agent.spool.segment import OPENING_BYTES
+from edge_agent.wire.frame import encoded_size
 from tests.sim import loop
 from tests.sim.disk import MemoryDisk
 from tests.spool.site import FOLDER, ROOMY, Site, fill, held, losses, sealed, tight
@@ -135,6 +136,31 @@ def test_a_file_system_that_is_nearly_full_stops_growth_but_never_below_what_may
             for _ in range(20):
                 await fill(lane, 1, size=5000)
             assert 200_000 < lane.depth().bytes <= before
+
+    loop.run(scene())
+
+
+def test_the_room_that_a_lane_tells_is_what_quota_file_system_and_memory_leave() -> None:
+    async def scene() -> None:
+        quota = Quota(MIB, 1e6, 200_000)
+        options = replace(ROOMY, telemetry=quota, min_free_bytes=500_000)
+        site = Site(disk=MemoryDisk(max_bytes=4 * MIB), options=options)
+        async with site.opened() as (spool, _lamps):
+            lane = spool.lane("telemetry")
+            assert lane.depth().room == MIB
+            await fill(lane, 80, size=5000)
+            assert lane.depth().room == MIB - lane.depth().bytes
+            site.disk.plant(FOLDER.parent / "others", bytes(4 * MIB - 500_000 - lane.depth().bytes - 300_000))
+            await fill(lane, 1, size=5000)
+            room = lane.depth().room
+            assert room is not None
+            assert 100_000 < room <= 300_000, "the file system has less than the quota"
+            await fill(lane, 100, size=5000)
+            assert (lane.depth().room or 0) < MIB // 8, "no more than the segment that went"
+            site.disk.fail("append", errno.EIO, times=None)
+            frame = sealed(lane, 5000)
+            assert not await lane.append(frame)
+            assert lane.depth().room == options.memory_bytes - encoded_size(frame)
 
     loop.run(scene())
 

@@ -270,7 +270,7 @@ function blockOf(group, name) {
 
 function showTick(tick) {
   const card = cards.get(tick.device);
-  if (!card) return;
+  if (!card || (!tick.readings.length && !card.collectors.has(tick.collector))) return;
   const group = kept(card.collectors, tick.collector, () => newGroup(card, tick.collector));
   const ts = tick.ts === null ? hubNow() : tick.ts;
   for (const [name, attributes, unit, value, reason] of tick.readings) {
