@@ -186,9 +186,9 @@ async def _device(hub: Hub, settings: Settings, device: str, *, alone: bool) -> 
     key = await hub.accounts.add_device(device, alone=alone)
     signing = _signing(hub)
     print(f"# {device}'s key, shown this once: put it into a file of mode 0600 on the device\n{key}\n")
-    print(
-        f'# and into its agent.toml\n[device]\nid = "{device}"\n\n[hub]\nurl = "{settings.address_at(settings.port)}"'
-    )
+    print(f'# and into its agent.toml\n[device]\nid = "{device}"\n\n[hub]')
+    print("# The address on which the hub listens: from elsewhere, name this machine or the proxy before it.")
+    print(f'url = "{settings.address_at(settings.port)}"')
     print('key_file = "/etc/edge-agent/hub_key"\n')
     print(f'[trust.{signing["key_id"]}]\npublic = "{signing["public_key"]}"\ntypes = {_TYPES}')
 

@@ -1,6 +1,7 @@
 """`edge-agent status`: how the running agent fares, read from its local endpoint."""
 
 import asyncio
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,8 +56,10 @@ async def _ask(port: int, path: str) -> tuple[int, Any]:
         async with aiohttp.ClientSession(timeout=timeout) as session, session.get(url) as answer:
             return answer.status, orjson.loads(await answer.read())
     except (aiohttp.ClientError, TimeoutError, asyncio.TimeoutError) as error:
+        number = error.errno if isinstance(error, OSError) else None
+        why = os.strerror(number) if number else str(error) or type(error).__name__
         raise DeviceError(
-            f"no agent answers on 127.0.0.1:{port}: {str(error) or type(error).__name__}",
+            f"no agent answers on 127.0.0.1:{port}: {why}",
             hint="start it with `edge-agent run`, or name its port with --port",
         ) from None
     except orjson.JSONDecodeError:

@@ -132,6 +132,18 @@ def test_a_key_that_the_hub_does_not_take_is_told(tmp_path: Path, status: int, s
     assert said in found.what
 
 
+def test_without_a_key_nothing_is_asked_and_the_network_is_not_blamed(tmp_path: Path) -> None:
+    async def scene() -> list[Finding]:
+        async with serving(hub()) as port:
+            file = config(tmp_path, url=f"http://127.0.0.1:{port}")
+            (tmp_path / "hub_key").chmod(0o644)
+            return list(await CHECKS["hub"].look(patient(file)))
+
+    found = asyncio.run(scene())
+    assert bad(found) == []
+    assert "connections" in found[-1].what
+
+
 def test_a_portal_is_not_taken_for_a_hub_and_not_asked_further(tmp_path: Path) -> None:
     paths = []
 

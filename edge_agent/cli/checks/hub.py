@@ -2,8 +2,9 @@
 
 Where a proxy is set the name and the connection are the proxy's. TLS and what is answered are told by a `Session`, in
 the words that the agent's own lamp would have. The hub is asked twice: for `/healthz`, and for this device's own audit,
-which proves the key and changes nothing but that the hub has heard of the device. Every answer teaches true time. Does
-not handle: the keys of other backends than the native one.
+which proves the key and changes nothing but that the hub has heard of the device. Every answer teaches true time.
+Without a key that can be read nothing is asked: the check of the key tells of it. Does not handle: the keys of other
+backends than the native one.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from edge_agent.config.reach import Reach
 from edge_agent.kit.lamps import printable
 from edge_agent.link.resolver import Resolver
 from edge_agent.link.session import Session
-from edge_agent.model.failure import ConfigError
+from edge_agent.model.failure import ConfigError, DeviceError
 from edge_agent.model.http import Answer, Request, Unreachable
 from edge_agent.wire.headers import HUB_TIME
 
@@ -32,9 +33,17 @@ async def _look(patient: Patient) -> list[Finding]:
     if isinstance(reach, ConfigError):
         return []  # told with the config
     found = [finding async for finding in _line(patient, reach)]
-    if all(finding.state == "ok" for finding in found):
+    if all(finding.state == "ok" for finding in found) and _has_key(reach):
         found += [finding async for finding in _words(patient, reach)]
     return found
+
+
+def _has_key(reach: Reach) -> bool:
+    try:
+        reach.key.read()
+    except DeviceError:
+        return False
+    return True
 
 
 async def _line(patient: Patient, reach: Reach) -> AsyncIterator[Finding]:
