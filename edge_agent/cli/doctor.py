@@ -27,6 +27,7 @@ from rich.table import Table
 import edge_agent.cli.checks
 from edge_agent.agent.machine import real_ports
 from edge_agent.cli.checks.unit import UNIT
+from edge_agent.cli.ending import ended_with
 from edge_agent.cli.finding import Check, Finding, Patient
 from edge_agent.cli.root import checked_root
 from edge_agent.cli.screen import console
@@ -63,16 +64,19 @@ def doctor(
 
     Example: sudo edge-agent doctor
     """
+    where = str(config or "")
     try:
         loaded = _loaded(config)
+        where = str(root)
         checked_root(root)
     except ConfigError as error:
         lines = str(error).splitlines() or [type(error).__name__]
-        found = [("config", Finding("fail", line, str(config or ""), error.hint)) for line in lines]
+        found = [("config", Finding("fail", line, where, error.hint)) for line in lines]
         _tell(found, as_json=as_json)
         raise typer.Exit(2) from None
     patient = patient_of(loaded, _reach(loaded), root)
-    found = asyncio.run(examine(patient, None if root == _ROOT else _ELSEWHERE))
+    with ended_with(patient.ports.host.commands):
+        found = asyncio.run(examine(patient, None if patient.ports.host.live else _ELSEWHERE))
     _tell(found, as_json=as_json)
     if any(name == "config" and finding.state == "fail" for name, finding in found):
         raise typer.Exit(2)
@@ -83,7 +87,7 @@ def doctor(
 def patient_of(loaded: Loaded, reach: Reach | ConfigError, root: Path = _ROOT) -> Patient:
     """This machine with this config, and its sensors or those of the machine below another root."""
     ports = real_ports(root)
-    running = _running(loaded.settings.local.port) if loaded.settings.local.enabled and root == _ROOT else None
+    running = _running(loaded.settings.local.port) if loaded.settings.local.enabled and ports.host.live else None
     return Patient(loaded, reach, ports, _ROOT, running, Timekeeper(ports.clock, ask_kernel=False), _command)
 
 

@@ -4,6 +4,9 @@ The real sampler runs, with its time limits; what it says goes to a table instea
 by name with their reason; a collector that hangs or breaks is told beside it (standard error). A foreign root never
 touches live sources. `--explain` adds where each reading comes from and what was tried before (`cli.explain`).
 
+On a terminal the table lives until it is ended. Where it goes into a pipe or a file it is printed once, unless `--for`
+says how long to look.
+
 Each tick is shown with its time by this machine's clock, and how far that may be off by what the kernel says: the hub
 is not asked. As JSON `ts` is Unix ms, `ts_err` ms or null, and `time_source` is `kernel` or `unsynchronised`; `at`
 stays ms on the axis.
@@ -26,6 +29,7 @@ from rich.table import Table
 
 from edge_agent.agent.machine import Ports, real_ports
 from edge_agent.agent.plan import Plan, build_plan
+from edge_agent.cli.ending import ended_with
 from edge_agent.cli.explain import Explained, is_starting, written
 from edge_agent.cli.failure import tell
 from edge_agent.cli.moment import UNSYNCHRONISED, Moment, moment_of
@@ -69,7 +73,10 @@ def sample(
         ports = real_ports(checked_root(root))
         plan = build_plan(load(config, {}), ports.host)
         explained = Explained(explain, {schedule.name: schedule.collector for schedule in plan.schedules})
-        with Shown(console(), explained, live=not once and not as_json, utc=utc) as shown:
+        screen = console()
+        once = once or not (as_json or screen.is_terminal or seconds is not None)
+        shown = Shown(screen, explained, live=not once and not as_json, utc=utc)
+        with ended_with(ports.host.commands), shown:
             show = _as_line(explained) if as_json else shown.take
             asyncio.run(_watch(plan, ports, show, once=once, seconds=seconds))
             if once and not as_json:

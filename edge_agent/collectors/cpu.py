@@ -37,33 +37,31 @@ class Options:
 class _Row:
     """One line of the file: a logical processor, or the whole machine."""
 
-    __slots__ = ("_last", "_modes", "_source")
+    __slots__ = ("_last", "_modes", "_source", "_times", "_zeros")
 
     def __init__(self, number: str | None, source: str) -> None:
         place = {} if number is None else {"cpu.logical_number": number}
         self._modes = tuple({"cpu.mode": mode, **place} for mode in _MODES)
         self._source = source
         self._last: Sequence[int] | None = None
+        self._times = [self._time(mode, 0) for mode in range(len(_MODES))]
+        self._zeros = tuple(self._share(mode, 0.0) for mode in range(len(_MODES)))
 
-    def readings(self, ticks: Sequence[int]) -> Iterator[Reading]:
-        """Times and shares from the ticks spent in each mode."""
-        source = self._source
-        for attributes, spent in zip(self._modes, ticks, strict=True):
-            yield Reading("system.cpu.time", spent / _SECOND, "s", attributes, "counter", 2, source)
+    def readings(self, ticks: Sequence[int]) -> Iterable[Reading]:
+        """Times and shares from the ticks spent in each mode. Only what moved is made anew: most modes rest mostly."""
         last, self._last = self._last, ticks
-        if last is None:
-            yield from self._shares_absent("first read")
-            return
-        deltas = [now - before for now, before in zip(ticks, last, strict=True)]
+        deltas = ticks if last is None else [now - before for now, before in zip(ticks, last, strict=True)]
+        for mode, delta in enumerate(deltas):
+            if delta:
+                self._times[mode] = self._time(mode, ticks[mode])
         total = sum(delta for delta in deltas if delta > 0)
-        if not total:
-            yield from self._shares_absent("no time passed")
-            return
-        for attributes, delta in zip(self._modes, deltas, strict=True):
-            if delta < 0:
-                yield Reading("system.cpu.utilization", None, "1", attributes, "gauge", 2, source, "fell")
-            else:
-                yield Reading("system.cpu.utilization", delta / total, "1", attributes, "gauge", 2, source)
+        if last is None or not total:
+            return [*self._times, *self._shares_absent("no time passed" if last else "first read")]
+        shares = list(self._zeros)
+        for mode, delta in enumerate(deltas):
+            if delta:
+                shares[mode] = self._share(mode, delta / total) if delta > 0 else self._share(mode, None, "fell")
+        return self._times + shares
 
     def absent(self, reason: str) -> Iterator[Reading]:
         """The same series without values."""
@@ -71,9 +69,14 @@ class _Row:
             yield Reading("system.cpu.time", None, "s", attributes, "counter", 2, self._source, reason)
         yield from self._shares_absent(reason)
 
-    def _shares_absent(self, reason: str) -> Iterator[Reading]:
-        for attributes in self._modes:
-            yield Reading("system.cpu.utilization", None, "1", attributes, "gauge", 2, self._source, reason)
+    def _shares_absent(self, reason: str) -> Iterable[Reading]:
+        return [self._share(mode, None, reason) for mode in range(len(_MODES))]
+
+    def _time(self, mode: int, ticks: int) -> Reading:
+        return Reading("system.cpu.time", ticks / _SECOND, "s", self._modes[mode], "counter", 2, self._source)
+
+    def _share(self, mode: int, value: float | None, reason: str | None = None) -> Reading:
+        return Reading("system.cpu.utilization", value, "1", self._modes[mode], "gauge", 2, self._source, reason)
 
 
 class Cpu:
@@ -88,7 +91,7 @@ class Cpu:
     def collect(self) -> Iterable[Reading]:
         """Read once."""
         try:
-            machine, cores = _parse(self._file.read())
+            machine, cores = _parse(self._file.reread())
         except OSError as error:
             return self._absent(absence(error))
         except ValueError:

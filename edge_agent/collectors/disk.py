@@ -67,7 +67,7 @@ class Disk:
     def collect(self) -> Iterable[Reading]:
         """Read once."""
         try:
-            found = _parse(self._file.read())
+            found = _parse(self._file.reread())
         except OSError as error:
             return self._absent(self._known, absence(error))
         except ValueError:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from edge_agent.collectors.sysfs.kind import Kind
-from edge_agent.collectors.sysfs.parts import Part, names_in, number
+from edge_agent.collectors.sysfs.parts import Part, names_in, number, with_value
 from edge_agent.collectors.sysfs.roster import Roster
 from edge_agent.kit.hostfile import HostFile, resolved
 from edge_agent.model.offers import CollectorOffer
@@ -43,18 +43,19 @@ class _Beat:
         self._clocks: dict[str, tuple[int | None, str | None]] = {}
 
     def begin(self) -> None:
-        self._clocks.clear()
+        self._clocks = {}  # a read that comes late tells those of its own beat only
         try:
-            text = self._online_file.read()
+            text = self._online_file.reread()
             if text != self._online_text or self.online is None:
                 self._online_text, self.online = text, _numbers(text.decode("ascii"))
         except (OSError, ValueError):
             self.online = None
 
     def clock(self, place: str, file: HostFile) -> tuple[int | None, str | None]:
-        found = self._clocks.get(place)
+        clocks = self._clocks
+        found = clocks.get(place)
         if found is None:
-            found = self._clocks[place] = number(file)
+            found = clocks[place] = number(file)
         return found
 
 
@@ -71,11 +72,11 @@ class _Processor:
         """Read once."""
         online = self._beat.online
         if online is not None and self._cpu not in online:
-            return (self._one._replace(reason="offline"),)
+            return (with_value(self._one, None, "offline"),)
         raw, reason = self._beat.clock(self._place, self._file)
         if raw is None or raw <= 0:
-            return (self._one._replace(reason=reason or "invalid"),)
-        return (self._one._replace(value=raw * _KILO),)
+            return (with_value(self._one, None, reason or "invalid"),)
+        return (with_value(self._one, raw * _KILO),)
 
 
 class Frequency:
@@ -84,7 +85,7 @@ class Frequency:
     def __init__(self, options: Options, host: Host) -> None:
         self._host = host
         self._beat = _Beat(host)
-        self._roster = Roster(host, Kind(_FOLDER, r"cpu\d{1,5}", self._cpu, self._parts, options.most))
+        self._roster = Roster(host, Kind(_FOLDER, r"cpu\d{1,5}", self._cpu, self._parts, options.most, is_at_hand=True))
 
     def collect(self) -> Iterable[Reading]:
         """Read once."""

@@ -23,7 +23,7 @@ class Load:
         source = self._file.source
         found, reason = None, "malformed"
         try:
-            found = _LOADS.match(self._file.read())
+            found = _LOADS.match(self._file.reread())
         except OSError as error:
             reason = absence(error)
         if found:

@@ -66,7 +66,7 @@ _MEMORY = (b"MemTotal", b"MemAvailable")
 _SWAP = (b"SwapTotal", b"SwapFree")
 _USAGE, _PAGING = "system.memory.usage", "system.paging.usage"
 _SLAB, _SLAB_STATE = "system.memory.linux.slab.usage", "system.memory.linux.slab.state"
-_DIRECTION, _FAULT = "system.paging.direction", "system.paging.fault.type"
+_WAY, _FAULT = "system.paging.direction", "system.paging.fault.type"
 
 _MEMINFO = (
     _Item("system.memory.limit", "By", NO_ATTRIBUTES, _bytes(b"MemTotal")),
@@ -90,10 +90,8 @@ _MEMINFO = (
     ),
 )
 _VMSTAT = (
-    _Item("system.paging.operations", "{operation}", {_DIRECTION: "in", _FAULT: "major"}, _count(b"pswpin"), "counter"),
-    _Item(
-        "system.paging.operations", "{operation}", {_DIRECTION: "out", _FAULT: "major"}, _count(b"pswpout"), "counter"
-    ),
+    _Item("system.paging.operations", "{operation}", {_WAY: "in", _FAULT: "major"}, _count(b"pswpin"), "counter"),
+    _Item("system.paging.operations", "{operation}", {_WAY: "out", _FAULT: "major"}, _count(b"pswpout"), "counter"),
     _Item("system.paging.faults", "{fault}", {_FAULT: "major"}, _count(b"pgmajfault"), "counter"),
     _Item(
         "system.paging.faults",
@@ -103,7 +101,10 @@ _VMSTAT = (
         "counter",
     ),
 )
-_LINE = re.compile(rb"^(\w+):? +(\d+)", re.MULTILINE)
+_LINES = re.compile(
+    rb"\n(MemTotal|MemFree|MemAvailable|Buffers|Cached|Shmem|SReclaimable|SUnreclaim|SwapTotal|SwapFree"
+    rb"|pswpin|pswpout|pgfault|pgmajfault):? +(\d+)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def _readings(file: HostFile, items: Iterable[_Item]) -> Iterator[Reading]:
     counts: _Counts = {}
     missing = "not reported"
     try:
-        counts = dict(_LINE.findall(file.read()))
+        counts = dict(_LINES.findall(b"\n" + file.reread()))
     except OSError as error:
         missing = absence(error)
     for item in items:

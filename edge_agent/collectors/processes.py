@@ -57,7 +57,7 @@ class Processes:
     def _threads(self) -> Iterator[Reading]:
         runnable, total, reason = None, None, "malformed"
         try:
-            found = _THREADS.match(self._loadavg.read())
+            found = _THREADS.match(self._loadavg.reread())
         except OSError as error:
             reason = absence(error)
         else:

@@ -11,8 +11,8 @@ critical, hot and passive ones are its limits (`throttled` is where the kernel s
 custom, since semantic conventions have none. On boards whose throttles are cooling devices (`*-throttle-alert`), more
 than 0 says that it throttles now.
 
-Zones and devices are read one after another: while one takes long, all wait, and the beats that go by are told as
-missed; other collectors are not held up.
+A zone or device that takes long, or never answers, is absent as `hung` meanwhile, and holds up no other
+(`sysfs.roster`).
 
 Not handled: which zone drives which cooling device.
 """
@@ -39,7 +39,9 @@ _NO_STATE = -1
 _HOTTEST = 1_000_000
 _LIMITS = {"critical": "critical", "hot": "hot", "passive": "throttled"}
 _TRIP = re.compile(r"trip_point_\d{1,3}_type")
-_MOST_ZONES, _MOST_DEVICES = 64, 64
+_ZONE, _DEVICE = "thermal_zone", "cooling_device"
+_MOST = 128
+"""Zones and devices; zones come first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +56,23 @@ class Thermal:
 
     def __init__(self, options: Options, host: Host) -> None:
         self._host = host
-        zones = Kind(_FOLDER, r"thermal_zone\d+", self._zone_type, self._zone, _MOST_ZONES, numbered=True)
-        devices = Kind(_FOLDER, r"cooling_device\d+", self._type, self._device, _MOST_DEVICES, numbered=True)
-        self._rosters = [Roster(host, kind) for kind in ([zones, devices] if options.cooling else [zones])]
+        pattern = rf"({_ZONE}|{_DEVICE})\d+" if options.cooling else rf"{_ZONE}\d+"
+        self._roster = Roster(
+            host, Kind(_FOLDER, pattern, self._type, self._parts, _MOST, numbered=True, rank=_is_device)
+        )
 
     def collect(self) -> Iterable[Reading]:
         """Read once."""
-        return [reading for roster in self._rosters for reading in roster.collect()]
+        return self._roster.collect()
 
-    def _type(self, path: str) -> str:
-        return lasting_name(told(self._host, f"{path}/type"))
+    def _type(self, path: str) -> str | None:
+        found = lasting_name(told(self._host, f"{path}/type"))
+        what = _DEVICE if path.rpartition("/")[2].startswith(_DEVICE) else _ZONE
+        return None if what == _ZONE and found in _DUMMIES else f"{what} {found}"
 
-    def _zone_type(self, path: str) -> str | None:
-        found = self._type(path)
-        return None if found in _DUMMIES else found
+    def _parts(self, key: str, path: str) -> list[Part]:
+        what, _space, name = key.partition(" ")
+        return self._device(name, path) if what == _DEVICE else self._zone(name, path)
 
     def _zone(self, key: str, path: str) -> list[Part]:
         place = {"hw.id": key, "hw.sensor_location": key}
@@ -103,6 +108,10 @@ class Thermal:
             "linux.cooling.state.limit", most, "{step}", place, source=lasting_path(file.source), reason=reason
         )
         return [Gauge(HostFile(self._host, f"{path}/cur_state"), state, least=_NO_STATE), Fixed(limit)]
+
+
+def _is_device(key: str) -> bool:
+    return key.startswith(_DEVICE)
 
 
 OFFER = CollectorOffer(Options, Thermal, default=True)

@@ -24,7 +24,7 @@ class Uptime:
         """Read once."""
         value, reason = None, None
         try:
-            found = _LINE.match(self._file.read())
+            found = _LINE.match(self._file.reread())
         except OSError as error:
             reason = absence(error)
         else:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from edge_agent.collectors.sysfs.kind import Kind
 from edge_agent.collectors.sysfs.lasting import lasting_path
-from edge_agent.collectors.sysfs.parts import Part, States, absent, fetch, names_in, told
+from edge_agent.collectors.sysfs.parts import Part, States, absent, fetch, names_in, told, with_value
 from edge_agent.collectors.sysfs.roster import Roster
 from edge_agent.kit.hostfile import HostFile, absence
 from edge_agent.model.offers import CollectorOffer, NoOptions
@@ -97,8 +97,8 @@ class Wear:
 
 def _estimate(series: Reading, step: int) -> Reading:
     if not step:
-        return series._replace(reason="not reported")
-    return series._replace(value=step / _STEPS) if step <= _BEYOND else series._replace(reason="malformed")
+        return with_value(series, None, "not reported")
+    return with_value(series, step / _STEPS) if step <= _BEYOND else with_value(series, None, "malformed")
 
 
 OFFER = CollectorOffer(NoOptions, Wear, default=True)

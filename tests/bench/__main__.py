@@ -27,7 +27,7 @@ Part = Callable[[Place, Sheet], None]
 
 _WHOLE: Mapping[str, Part] = {
     "cost": lambda place, sheet: cost.measure(place, sheet, cost.Plan()),
-    "boards": lambda _place, sheet: boards.measure(sheet, beats=60, apart=0.1),
+    "boards": lambda _place, sheet: boards.measure(sheet, beats=60, apart=1),
     "start": lambda place, sheet: start.measure(place, sheet, starts=7),
     "drain": lambda place, sheet: drain.measure(place, sheet, readings=2_000_000, rounds=3),
     "ingest": lambda place, sheet: ingest.measure(place, sheet, ingest.Plan()),

@@ -132,18 +132,6 @@ def test_a_key_that_the_hub_does_not_take_is_told(tmp_path: Path, status: int, s
     assert said in found.what
 
 
-def test_without_a_key_nothing_is_asked_and_the_network_is_not_blamed(tmp_path: Path) -> None:
-    async def scene() -> list[Finding]:
-        async with serving(hub()) as port:
-            file = config(tmp_path, url=f"http://127.0.0.1:{port}")
-            (tmp_path / "hub_key").chmod(0o644)
-            return list(await CHECKS["hub"].look(patient(file)))
-
-    found = asyncio.run(scene())
-    assert bad(found) == []
-    assert "connections" in found[-1].what
-
-
 def test_a_portal_is_not_taken_for_a_hub_and_not_asked_further(tmp_path: Path) -> None:
     paths = []
 
@@ -280,18 +268,6 @@ def test_a_damaged_buffer_a_strange_file_and_dead_letters_are_told(tmp_path: Pat
     before = sorted(path.name for path in folder.rglob("*"))
     looked(CHECKS["spool"], at)
     assert sorted(path.name for path in folder.rglob("*")) == before
-
-
-def test_a_key_that_others_may_read_is_told_and_never_shown(tmp_path: Path) -> None:
-    file = config(tmp_path)
-    key = (tmp_path / "hub_key").read_text()
-    assert bad(looked(CHECKS["key"], patient(file))) == []
-    (tmp_path / "hub_key").chmod(0o644)
-    (found,) = looked(CHECKS["key"], patient(file))
-    assert (found.state, "chmod 600" in found.fix) == ("fail", True)
-    code, said = call("--config", str(file), "--json")
-    assert code == 1
-    assert key not in said
 
 
 def test_a_config_that_is_wrong_is_exit_2_in_both_forms(tmp_path: Path) -> None:

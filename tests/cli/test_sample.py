@@ -71,6 +71,14 @@ def test_the_table_names_the_time_of_each_tick(tmp_path: Path) -> None:
     assert row.rstrip().endswith((UNSYNCHRONISED, " s"))
 
 
+def test_a_table_that_goes_into_a_pipe_is_printed_once(tmp_path: Path) -> None:
+    config = tmp_path / "agent.toml"
+    config.write_text(ONLY_LOAD + "[collectors.load]\ninterval = 0.1\n")
+    result = CliRunner().invoke(app, ["sample", "--config", str(config)])
+    assert result.exit_code == 0, result.output
+    assert sum(line.startswith("load ") for line in result.output.splitlines()) == 1
+
+
 @pytest.mark.parametrize(("made", "said"), [("nothing", "no such folder"), ("a file", "not a folder")])
 def test_a_root_that_is_no_folder_is_told_at_once(tmp_path: Path, made: str, said: str) -> None:
     root = tmp_path / "root"

@@ -120,3 +120,15 @@ def test_a_recorded_machine_is_read(tmp_path: Path) -> None:
     assert shown["system.cpu.logical.count"] == 8
     assert shown["system.cpu.time 0 idle"] == 10870.69
     assert shown["system.cpu.time 7 system"] == 101.64
+
+
+def test_a_mode_that_rested_moves_on_from_where_it_was(tmp_path: Path) -> None:
+    collector = build(OFFER, tmp_path)
+    shown = []
+    for user, idle in ((100, 2000), (100, 2100), (125, 2175), (125, 2275)):
+        plant(tmp_path, {"proc/stat": FIRST.replace("cpu0 100 10 50 2000", f"cpu0 {user} 10 50 {idle}")})
+        shown.append(table(collector.collect()))
+    assert [one["system.cpu.time 0 user"] for one in shown] == [1.0, 1.0, 1.25, 1.25]
+    assert [one["system.cpu.time 0 idle"] for one in shown] == [20.0, 21.0, 21.75, 22.75]
+    assert [one["system.cpu.utilization 0 user"] for one in shown] == ["first read", 0, 0.25, 0]
+    assert [one["system.cpu.utilization 0 idle"] for one in shown] == ["first read", 1, 0.75, 1]

@@ -57,3 +57,22 @@ def test_a_recorded_machine_is_read(tmp_path: Path) -> None:
     shown = table(build(OFFER, tmp_path).collect())
     assert shown["linux.pressure.stall.time some cpu"] == 14.036781
     assert shown["linux.pressure.stall.time full io"] == 159.229614
+
+
+def test_files_that_are_not_there_are_looked_for_now_and_then(tmp_path: Path) -> None:
+    collector = build(OFFER, tmp_path, resources=("cpu",))
+    missing = table(collector.collect())
+    plant(tmp_path, {"proc/pressure/cpu": CPU})
+    shown = [table(collector.collect()) for _beat in range(30)]
+    assert shown[:29] == [missing] * 29
+    assert shown[29]["linux.pressure.stall.time some cpu"] == 4.330716
+
+
+def test_one_file_that_is_missing_keeps_no_other_from_being_read(tmp_path: Path) -> None:
+    plant(tmp_path, {"proc/pressure/cpu": CPU})
+    collector = build(OFFER, tmp_path, resources=("cpu", "io"))
+    collector.collect()
+    plant(tmp_path, {"proc/pressure/cpu": CPU.replace("4330716", "5000000")})
+    shown = table(collector.collect())
+    assert shown["linux.pressure.stall.time some cpu"] == 5
+    assert shown["linux.pressure.stall.time some io"] == "missing"

@@ -94,11 +94,12 @@ def test_one_bad_file_costs_its_own_readings_only(tmp_path: Path, bad: bytes | i
     plant(tmp_path, MACHINE)
     errors: dict[str, int] = {}
     host = replace(Host(tmp_path, live=False), errors=errors)
-    collectors = [offer.build(offer.options(), host) for offer in OFFERS]
-    clean = table(one for collector in collectors for one in collector.collect())
+    clean = said(host)
     assert None not in clean.values()
     assert len(clean) == 26
     for name, content in MACHINE.items():
+        collectors = [offer.build(offer.options(), host) for offer in OFFERS]
+        assert table(one for collector in collectors for one in collector.collect()) == clean
         spoil(tmp_path, name, bad, errors)
         readings = [one for collector in collectors for one in collector.collect()]
         now = table(readings)
@@ -141,7 +142,7 @@ class _Gated(HostFile):
         super().__init__(host, "temp")
         self.times, self.reads = times, 0
 
-    def read(self) -> bytes:
+    def reread(self) -> bytes:
         self.reads += 1
         if self.reads <= self.times:
             raise OSError(errno.EAGAIN, "gated")
@@ -186,7 +187,7 @@ def test_a_file_that_stays_missing_does_not_list_the_folder_at_each_beat(tmp_pat
     roster = Roster(host, Kind("d", "a", lambda path: path, parts, 2, before=lambda: looks.append("look")))
     for _beat in range(90):
         assert table(roster.collect()) == {"x d/a": "missing"}
-    assert len(looks) == 6
+    assert len(looks) == 4
 
 
 class _Folder:
@@ -231,7 +232,7 @@ def test_every_member_is_looked_at_again_within_a_minute_of_beats_and_none_at_ea
     plant(tmp_path, {f"d/m{number}/n": str(number) for number in range(count)})
     found = [len(folder.after(1)) for _beat in range(60)]
     assert found[-1] == count
-    assert max(after - before for before, after in pairwise(found)) == 3
+    assert max(after - before for before, after in pairwise(found)) == 13, "a fifth of them"
 
 
 def test_what_a_member_lost_is_bounded(tmp_path: Path) -> None:

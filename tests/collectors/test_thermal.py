@@ -163,9 +163,9 @@ def test_a_zone_that_appears_is_found_within_30_beats(tmp_path: Path) -> None:
 
 
 def test_zones_are_bounded(tmp_path: Path) -> None:
-    for number in range(100):
+    for number in range(200):
         plant(tmp_path, zone(number, f"z{number}", "1000\n"))
-    assert len(table(build(OFFER, tmp_path).collect())) == 64
+    assert len(table(build(OFFER, tmp_path).collect())) == 128
 
 
 def test_what_cannot_be_listed_leaves_the_known_ones_as_they_are(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ on, never by the number of its folder. A channel whose `*_fault` is set is absen
 name cannot be read is not read until it can: somebody may own it. One that has no name is `unnamed`. A graphics card or
 disk that the kernel sent to sleep (`device/power/runtime_status`) is absent as `suspended`: reading would wake it.
 
-Chips are read one after another: while one takes long, all wait, and the beats that go by are told as missed; other
-collectors are not held up. Where there are more chips than `most_chips` disks come last; those beyond are not read.
+A chip that takes long, or never answers, is absent as `hung` meanwhile and holds up no other (`sysfs.roster`). Where
+there are more chips than `most_chips` disks come last; those beyond are not read.
 
 Left to others: chips that an enabled collector claims, what a thermal zone shows here once more (`thermal`), batteries
 (`battery`). Not handled: humidity, intrusion, frequencies of cards, the settings of fan control.

@@ -63,8 +63,11 @@ def heard(commands: Commands | None, name: str) -> Said:
 
 def id_of(attributes: Mapping[str, str]) -> str:
     """What a series is about."""
-    one, task = attributes.get("engine") or attributes.get("hw.id") or "", attributes.get("hw.gpu.task")
-    return task if one == "gpu" and task in _TASKS else one
+    one = attributes.get("engine") or attributes.get("hw.id") or ""
+    if one != "gpu":
+        return one
+    task = attributes.get("hw.gpu.task")
+    return task if task in _TASKS else one
 
 
 def engine_id(name: str) -> str | None:

@@ -43,6 +43,11 @@ class Engine:
         self.count = Choice(host, (*(f"{clk}/clk_enable_count" for clk, _ in debug), *(f"{b}/state" for _, b in debug)))
         self.place = {"engine": name}
 
+    @property
+    def ever(self) -> bool:
+        """Whether any file of it ever gave a number."""
+        return self.rate.ever or self.count.ever
+
     def readings(self, *, known: bool, anew: bool) -> Iterator[Reading]:
         """Clock and state, when the board has this engine for sure, or it was seen."""
         rate, count = self.rate.read(anew=anew), self.count.read(anew=anew)

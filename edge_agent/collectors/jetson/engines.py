@@ -4,10 +4,10 @@ Rates in Hz and enable counts stand in debugfs (/sys/kernel/debug/clk, bpmp/debu
 the clock is set to, also while it is off, so `jetson.engine.state` (1 on, 0 off) stands beside it. VIC alone has files
 for all: its clock in /sys/class/devfreq and its load, in thousandths (`engine` has the names).
 
-Engines that every board of the kind has are absent with the reason when their files are closed; others are told once
-they were seen. What no file tells is asked of tegrastats and jtop where these run (`order`), loads of coders among it.
-On Thor, whose coders are parts of the GPU and have no names in debugfs that are known, NVML tells the load of all
-encoders and of all decoders.
+Engines that every board of the kind has are absent with the reason when their files are closed; others are looked for
+at each 30th beat, each at another one, and told once they were seen. What no file tells is asked of tegrastats and jtop
+where these run (`order`), loads of coders among it. On Thor, whose coders are parts of the GPU and have no names in
+debugfs that are known, NVML tells the load of all encoders and of all decoders.
 
 Not handled: VIC's load of debugfs (its unit differs by release), blocks beside an engine (dla0_falcon, pva0_axi).
 """
@@ -29,7 +29,7 @@ _NAMELESS = "t264"
 """The chip whose names in debugfs are not known."""
 _PERMILLE = 1000
 _REST = 30
-"""Beats between two looks on a machine that is no board and has no such file."""
+"""Beats between two looks on a machine that is no board and has no such file, and for an engine that was never seen."""
 _MOST = 64
 """Series that lower sources may add."""
 _TASKS = {"nvenc": "encoder", "nvdec": "decoder"}
@@ -46,6 +46,7 @@ class Engines:
         self._vic = Choice(host, VIC_LOADS)
         self._lower = Lower(host)
         self._told, self._rest = False, 1
+        self._looks = 0
         self._added: dict[tuple[str, str], Reading] = {}
 
     def collect(self) -> Iterable[Reading]:
@@ -72,8 +73,12 @@ class Engines:
     def _own(self, board: Board | None) -> Iterator[Reading]:
         """What files tell."""
         anew = board is None and not self._told
-        for name, engine in self._engines.items():
-            yield from engine.readings(known=board is not None and _has(board, name), anew=anew)
+        for turn, (name, engine) in enumerate(self._engines.items()):
+            known = board is not None and _has(board, name)
+            is_due = anew or not self._looks or self._looks % _REST == turn
+            if known or engine.ever or is_due:
+                yield from engine.readings(known=known, anew=is_due)
+        self._looks += 1
         load = self._vic.read(anew=anew)
         if self._vic.ever:
             value = None if load is None else load / _PERMILLE

@@ -56,11 +56,12 @@ class Gpu:
     def collect(self) -> Iterable[Reading]:
         """Read once."""
         clocks = self._clocks.collect()
-        load = self._load.read()
-        if not clocks and not self._load.ever and self._known.board() is None:
+        choice = self._load  # a clock that was late may bring another one
+        load = choice.read()
+        if not clocks and not choice.ever and self._known.board() is None:
             return
         value = None if load is None else load / _PERMILLE
-        yield self._lower.better(_LOAD._replace(value=value, source=self._load.source, reason=self._load.reason))
+        yield self._lower.better(_LOAD._replace(value=value, source=choice.source, reason=choice.reason))
         if not any(clock.name == _SPEED.name and clock.attributes == _PLACE for clock in clocks):
             yield self._lower.better(_SPEED._replace(source=f"/{_FOLDER}"))
         for clock in clocks:

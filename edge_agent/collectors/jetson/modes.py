@@ -44,6 +44,8 @@ class Modes:
         self._seen: dict[int, dict[str, str]] = {}
         self._named_since: list[int] = []
         self._pairs: list[tuple[HostFile, HostFile]] = []
+        self._has_both = False
+        """Whether there are pairs of the processors and of the GPU."""
         self._beats = 0
         self._rest = 1
         """Beats to the next look, on a machine that is no board as far as is known."""
@@ -57,6 +59,7 @@ class Modes:
         modes = list(self._mode())
         if self._beats % _EVERY == 0:
             self._pairs = list(self._ends())
+            self._has_both = len({file.source.split("/")[2] for file, _ in self._pairs}) > 1
             nameless = [mode for mode, place in self._seen.items() if len(place) == 1]
             self._seen.update((mode, self._named(mode)) for mode in nameless)
             self._named_since += [mode for mode in nameless if len(self._seen[mode]) > 1]
@@ -106,7 +109,7 @@ class Modes:
 
     def _pinned(self) -> Reading:
         pinned = Reading(_PINNED, None, "1", source=f"/{_POLICIES}", reason="missing")
-        if len({file.source.split("/")[2] for file, _ in self._pairs}) < 2:  # noqa: PLR2004 - processors and GPU
+        if not self._has_both:
             return pinned
         absent = None
         for at, (least, most) in enumerate(self._pairs):

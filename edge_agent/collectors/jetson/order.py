@@ -55,21 +55,26 @@ class Lower:
         """Absences in a row; of a series that its own file never gave, as many as patience goes."""
         self._tried: dict[Key, tuple[tuple[str, str], ...]] = {}
         self._gave: dict[Key, Reading] = {}
+        self._knowing: dict[Key, tuple[Speaker, ...]] = {}
+        """Who can know a series at all; for most that is nobody."""
 
     def better(self, reading: Reading) -> Reading:
         """The reading itself if it has a value, or none has; else the same one with a lower source's value."""
         if not self._sources:
             return reading
         key = (reading.name, id_of(reading.attributes))
-        if key not in self._absences and len(self._absences) >= _MOST:
+        absences = self._absences.get(key)
+        if absences is None and len(self._absences) >= _MOST:
             return reading
         if reading.value is not None:
-            self._absences[key] = 0
-            self._tried.pop(key, None)
-            self._gave.pop(key, None)
+            if absences != 0:
+                self._absences[key] = 0
+                self._tried.pop(key, None)
+                self._gave.pop(key, None)
             return reading
-        self._absences[key] = min(self._absences.get(key, _PATIENCE) + 1, _PATIENCE)
-        return reading if self._absences[key] < _PATIENCE else self._ask(key, reading)
+        absences = _PATIENCE if absences is None else min(absences + 1, _PATIENCE)
+        self._absences[key] = absences
+        return reading if absences < _PATIENCE else self._ask(key, reading)
 
     def ids(self, name: str, *, nvml: bool = False) -> list[str]:
         """The ids that the lower sources know for a series' name, sorted: what there may be no file of.
@@ -96,12 +101,16 @@ class Lower:
 
     def _ask(self, key: Key, reading: Reading) -> Reading:
         """The first lower source's value. Without any, the absence of the one that gave last, or that knows best."""
+        knowing = self._knowing.get(key)
+        if knowing is None:
+            knowing = self._knowing[key] = tuple(source for source in self._sources if source.knows(key))
+        if not knowing:
+            return reading
         words = {}
-        for source in self._sources:
-            if source.knows(key):
-                words[source.name] = word = _asked(source, key, reading)
-                if word.reason == _GAVE:
-                    break
+        for source in knowing:
+            words[source.name] = word = _asked(source, key, reading)
+            if word.reason == _GAVE:
+                break
         asked = ((name, word.reason) for name, word in words.items())
         own = ((reading.source, reading.reason or ""),) if reading.source else ()
         self._tried[key] = (*own, *asked)

@@ -13,8 +13,8 @@ Not handled: the alarms of the chips, whose register forgets them when it is rea
 """
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from edge_agent.collectors.jetson.board import Known
@@ -48,11 +48,10 @@ class Power:
             Roster(host, Kind(_HWMON, r"hwmon\d+", self._chip, self._hwmon_parts, _MOST, numbered=True)),
             Roster(host, Kind(_IIO, r"\d{1,3}-[0-9a-f]{4}", self._address, self._iio_parts, _MOST, numbered=True)),
         )
-        self._found: dict[str, str] = {}
-        """Where each chip was last."""
-        self._seen: defaultdict[str, Seen] = defaultdict(Seen)
+        self._seen: dict[str, Seen] = {}
         self._lower = Lower(host)
-        self._input = ""
+        self._inputs: dict[None, str] = {}
+        """The one rail that is the input, once it is known: chips may be looked at by two threads."""
 
     def collect(self) -> Iterable[Reading]:
         """Read once."""
@@ -67,16 +66,23 @@ class Power:
         if name not in _CHIPS:
             return None
         key = f"{name} {place[1]}" if place else name
-        self._found[key] = path
+        self._see(key, hwmon_channels, path)
         return key
 
     def _address(self, path: str) -> str:
         key = f"ina3221x {path.rpartition('/')[2]}"
-        self._found[key] = path
+        self._see(key, iio_channels, path)
         return key
 
+    def _see(self, key: str, channels: Callable[[Host, str, Seen], Iterator[Channel]], path: str) -> None:
+        """Read the labels of a chip that was not seen yet: those of all chips are known before a rail is named."""
+        if key not in self._seen:
+            self._seen[key] = seen = Seen()
+            with suppress(OSError):
+                tuple(channels(self._host, path, seen))
+
     def _hwmon_parts(self, key: str, path: str) -> Sequence[Part]:
-        parts = self._rails(key, hwmon_channels(self._host, path, self._seen[key]))
+        parts = self._rails(key, hwmon_channels(self._host, path, self._seen.setdefault(key, Seen())))
         if "temp1_input" in names_in(self._host, path):
             place = {"hw.id": key, "hw.sensor_location": key}
             series = Reading("hw.temperature", None, "Cel", place, digits=3)
@@ -84,7 +90,7 @@ class Power:
         return parts
 
     def _iio_parts(self, key: str, path: str) -> Sequence[Part]:
-        return self._rails(key, iio_channels(self._host, path, self._seen[key]))
+        return self._rails(key, iio_channels(self._host, path, self._seen.setdefault(key, Seen())))
 
     def _rails(self, key: str, channels: Iterator[Channel]) -> list[Part]:
         own, parts = tuple(channels), list[Part]()
@@ -99,10 +105,9 @@ class Power:
 
     def _is_input(self, key: str, name: str, labels: Counter[str]) -> bool:
         """Whether this is the one rail that is the input; the first that is taken for it stays it."""
-        if name not in _INPUTS or len(_INPUTS & labels.keys()) > 1 or self._input not in {"", f"{key} {name}"}:
+        if name not in _INPUTS or len(_INPUTS & labels.keys()) > 1:
             return False
-        self._input = f"{key} {name}"
-        return True
+        return self._inputs.setdefault(None, f"{key} {name}") == f"{key} {name}"
 
     def _named(self, key: str, channel: Channel, labels: Counter[str]) -> str:
         if channel.label is None and key.startswith("ina238 "):
@@ -113,13 +118,9 @@ class Power:
         return channel.label if labels[channel.label] <= 1 else f"{channel.label} {key}"
 
     def _labels(self) -> Counter[str]:
-        """How often each label is there, on all chips; those that were not read yet are read now."""
-        for key, path in self._found.items():
-            if key not in self._seen:
-                channels = iio_channels if "/hwmon" not in path else hwmon_channels
-                with suppress(OSError):
-                    tuple(channels(self._host, path, self._seen[key]))
-        return Counter(one for seen in self._seen.values() for one in seen.labels.values() if one != NOT_CONNECTED)
+        """How often each label is there, on all chips that were seen."""
+        seen = [one for chip in list(self._seen.values()) for one in list(chip.labels.values())]
+        return Counter(one for one in seen if one != NOT_CONNECTED)
 
 
 OFFER = CollectorOffer(NoOptions, Power, default=True, claims=_CHIPS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from edge_agent.collectors.sysfs.parts import number
+from edge_agent.collectors.sysfs.parts import number, with_value
 from edge_agent.kit.hostfile import HostFile
 from edge_agent.model.reading import Reading
 
@@ -22,9 +22,9 @@ class Combined:
         """Read both once."""
         (first, reason), (second, other) = number(self._files[0]), number(self._files[1])
         if first is None or second is None:
-            return (self._one._replace(reason=reason or other),)
+            return (with_value(self._one, None, reason or other),)
         if self._product:
-            return (self._one._replace(value=first * second / _MICRO**2),)
+            return (with_value(self._one, first * second / _MICRO**2),)
         if second <= 0 or first < 0:
-            return (self._one._replace(reason="invalid"),)
-        return (self._one._replace(value=first / second),)
+            return (with_value(self._one, None, "invalid"),)
+        return (with_value(self._one, first / second),)

@@ -31,6 +31,9 @@ class Kind(NamedTuple):
     `identify` says what the member at a path below the root is, None where it is not for this collector, OSError where
     it cannot be known: it stays then what it was, or is what `otherwise` says of it. `parts` gives its parts from the
     name that it got and its path, as they are now; OSError where they cannot be known: it keeps those that it has.
+
+    All of them but `rank` may be called in other threads than the collector's, and for two members at once; for one
+    member (and for one path) only by one at a time.
     """
 
     folder: str
@@ -40,6 +43,8 @@ class Kind(NamedTuple):
     most: int
     numbered: bool = False
     """The entries have numbers that boots change: the path is where the entry leads, not the entry."""
+    is_at_hand: bool = False
+    """What is read is in the processor or in memory, behind no bus: the collector reads it itself."""
     before: Callable[[], None] = _nothing
     """Called before each look, for what `identify` must know of the whole."""
     otherwise: Say = _nobody

@@ -6,8 +6,9 @@ that is `gone`. Either way the series stays, absent, and no file is read for two
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
+from edge_agent.collectors.sysfs.names import Place
 from edge_agent.collectors.sysfs.parts import Fixed, Part
 from edge_agent.model.reading import Reading
 
@@ -15,30 +16,29 @@ _MOST_LEFT = 64
 """Parts that one member keeps though they are not found any more."""
 
 
-@dataclass(slots=True)
-class Member:
-    """One member, at a path below the root; when it is not `is_here` its parts are not read."""
+class Member(NamedTuple):
+    """One member: the place at which its parts were found, and they."""
 
-    path: str
+    place: Place
     parts: Sequence[Part]
-    node: int | None
-    """Which folder it is: what comes in its place has another one."""
-    is_here: bool = True
 
-    def renew(self, path: str, found: Sequence[Part]) -> None:
-        """Take over the parts that are found now, at this path."""
-        told = {_identity(series) for part in found for series in part.series}
-        read = {series.source for part in found for series in part.series}
-        left: list[Part] = []
-        for part in self.parts:
-            lost = [series for series in part.series if _identity(series) not in told]
-            if not lost:
-                continue
-            is_read = path != self.path or any(series.source in read for series in part.series)
-            if is_read or isinstance(part, Fixed) or len(lost) < len(part.series):
-                part = Fixed(*(series._replace(reason="gone") for series in lost))  # noqa: PLW2901 - what is left of it
-            left.append(part)
-        self.path, self.parts, self.is_here = path, [*found, *left[-_MOST_LEFT:]], True
+
+def renewed(before: Member | None, place: Place, found: Sequence[Part]) -> Member:
+    """The member with the parts that are found now, in this place."""
+    if before is None:
+        return Member(place, found)
+    told = {_identity(series) for part in found for series in part.series}
+    read = {series.source for part in found for series in part.series}
+    left: list[Part] = []
+    for part in before.parts:
+        lost = [series for series in part.series if _identity(series) not in told]
+        if not lost:
+            continue
+        is_read = place.path != before.place.path or any(series.source in read for series in part.series)
+        if is_read or isinstance(part, Fixed) or len(lost) < len(part.series):
+            part = Fixed(*(series._replace(reason="gone") for series in lost))  # noqa: PLW2901 - what is left of it
+        left.append(part)
+    return Member(place, [*found, *left[-_MOST_LEFT:]])
 
 
 def _identity(series: Reading) -> tuple[str, frozenset[tuple[str, str]]]:

@@ -5,7 +5,7 @@ what it was, as long as its path leads to the same folder: a number may be anoth
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from edge_agent.collectors.sysfs.kind import Kind
@@ -37,18 +37,20 @@ class Names:
         self._host, self._kind = host, kind
         self._root = os.fspath(host.root)
         self._said: dict[str, _Said] = {}
+        self.whats: Mapping[Place, str | None] = {}
+        """What is in each place, as it was named last; None where it is for somebody else."""
 
-    def named(self, entries: Iterable[str]) -> dict[str, Place]:
-        """The members among these entries of the folder, by name; those that are none are left out."""
-        places = {place.path: place for place in map(self._place, entries)}
-        whats = {path: what for path, place in places.items() if (what := self._what(place)) is not None}
+    def named(self, whats: Mapping[Place, str | None]) -> dict[str, Place]:
+        """The members in these places of the folder, by name; those that are none are left out."""
+        self.whats = whats
+        said = {place.path: (what, place) for place, what in whats.items() if what is not None}
         names = {
             path: before.name
-            for path, what in whats.items()
+            for path, (what, _place) in said.items()
             if (before := self._said.get(path)) and before.what == what
         }
         taken = set(names.values())
-        for path, what in whats.items():
+        for path, (what, _place) in said.items():
             if path not in names:
                 name, count = what, 1
                 while name in taken:
@@ -56,8 +58,8 @@ class Names:
                     name = f"{what}#{count}"
                 names[path] = name
                 taken.add(name)
-        self._said = {path: _Said(what, names[path], places[path]) for path, what in whats.items()}
-        return {names[path]: places[path] for path in whats}
+        self._said = {path: _Said(what, names[path], place) for path, (what, place) in said.items()}
+        return {names[path]: place for path, (_what, place) in said.items()}
 
     def node(self, path: str) -> int | None:
         """Which folder is at a path below the root: one made anew there is another. None where there is none."""
@@ -66,7 +68,8 @@ class Names:
         except OSError:
             return None
 
-    def _place(self, name: str) -> Place:
+    def place(self, name: str) -> Place:
+        """Where an entry of the folder leads now."""
         entry = f"{self._kind.folder}/{name}"
         try:
             real = resolved(self._host, entry)
@@ -74,7 +77,8 @@ class Names:
             real = entry
         return Place(name, real if self._kind.numbered else entry, real, self.node(real))
 
-    def _what(self, place: Place) -> str | None:
+    def what(self, place: Place) -> str | None:
+        """What is there, by its files."""
         before = self._said.get(place.path)
         try:
             return self._kind.identify(place.path)

@@ -45,10 +45,10 @@ class Gauge:
         """Read once."""
         raw, reason = number(self._file)
         if raw is None:
-            return (self._one._replace(reason=reason),)
+            return (with_value(self._one, None, reason),)
         if (self._least is not None and raw <= self._least) or (self._most is not None and raw >= self._most):
-            return (self._one._replace(reason="invalid"),)
-        return (self._one._replace(value=raw if self._scale == 1 else raw / self._scale),)
+            return (with_value(self._one, None, "invalid"),)
+        return (with_value(self._one, raw if self._scale == 1 else raw / self._scale),)
 
 
 class Fixed:
@@ -80,20 +80,26 @@ class States:
             return absent([self], absence(error))
         if text not in self._states:
             return absent([self], "not reported" if text in self._none else "malformed")
-        return [series._replace(value=int(state == text)) for state, series in self._states.items()]
+        return [with_value(series, int(state == text)) for state, series in self._states.items()]
 
 
 def absent(parts: Iterable[Part], reason: str) -> list[Reading]:
     """All series of these parts, without values."""
-    return [series._replace(reason=reason) for part in parts for series in part.series]
+    return [with_value(series, None, reason) for part in parts for series in part.series]
+
+
+def with_value(series: Reading, value: float | None, reason: str | None = None) -> Reading:
+    """A reading of a series, made past the constructor: there are many at each beat, and `_replace` takes long."""
+    name, _value, unit, attributes, kind, digits, source, _reason = series
+    return tuple.__new__(Reading, (name, value, unit, attributes, kind, digits, source, reason))
 
 
 def fetch(file: HostFile) -> bytes:
     """The whole file; EAGAIN is asked once more."""
     try:
-        return file.read()
+        return file.reread()
     except BlockingIOError:
-        return file.read()
+        return file.reread()
 
 
 def number(file: HostFile) -> tuple[int | None, str | None]:

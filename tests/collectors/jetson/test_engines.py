@@ -1,6 +1,7 @@
 """Engines: clocks and states by any of their names, and only those that are there or must be."""
 
 import errno
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,16 @@ def test_what_appears_on_a_machine_that_is_no_board_as_far_as_is_known_is_found(
     assert found[-1] == {"jetson.engine.frequency nvdec0": 268800000}
     plant(tmp_path, {f"{CLK}/nvdec/clk_enable_count": "1\n"})
     assert len([table(collector.collect()) for _ in range(31)][-1]) == 2
+
+
+def test_engines_that_a_board_may_have_are_found_each_at_another_beat(tmp_path: Path) -> None:
+    plant(tmp_path, BOARD)
+    collector = build(OFFER, tmp_path)
+    before = table(collector.collect()).keys()
+    plant(tmp_path, {f"{CLK}/{clock}/clk_rate": "268800000\n" for clock in ("nvdec1", "ofa", "ape", "dla1_core")})
+    counts = [len(table(collector.collect()).keys() - before) for _beat in range(30)]
+    assert counts[-1] == 4
+    assert max(after - count for count, after in pairwise(counts)) == 1
 
 
 def test_another_machine_gives_nothing(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Readings that were taken on real boards, put where the boards have them, come out as what was published.
 
 The recordings name files and numbers, not whole trees: each tree here is built from one of them, and every number that
-is in it is looked for. What a recording holds in words only (how a driver behaves) is no number, and is left out.
+is in it is looked for. Words are compared in `test_recorded_words`, which names those that are not.
 """
 
 import errno
