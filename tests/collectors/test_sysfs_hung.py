@@ -6,11 +6,11 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -50,18 +50,22 @@ class Doors(dict[str, int]):
         self.open = threading.Event()
         self.update(dict.fromkeys(paths, 0))
 
+    def come(self, path: str) -> None:
+        """Somebody reads this."""
+        if path in self.stretched:
+            uptime = self.stretched.pop(path)
+            uptime.write_text(f"{float(uptime.read_text().split()[0]) + 4:.2f} 0.00\n")
+        elif path in self:
+            self.asked.append(path)
+            self.waiting.release()
+            self.open.wait(LONG)
+
     def get(self, key: str, default: Any = None) -> Any:
         """What the file's error is, in the end: none."""
-        if key in self.stretched:
-            uptime = self.stretched.pop(key)
-            del self[key]
-            uptime.write_text(f"{float(uptime.read_text().split()[0]) + 4:.2f} 0.00\n")
-        elif key in self:
+        if key in self:
             self._gets[key] += 1
             if self._gets[key] % 2:
-                self.asked.append(key)
-                self.waiting.release()
-                self.open.wait(LONG)
+                self.come(key)
         return default
 
 
@@ -75,28 +79,43 @@ def doors() -> Iterator[Doors]:
         held.open.set()
 
 
+class Guarded(NamedTuple):
+    """`Part` behind a door."""
+
+    held: Doors
+    path: str
+    gauge: Gauge
+
+    @property
+    def series(self) -> Sequence[Reading]:
+        return self.gauge.series
+
+    def read(self) -> Iterable[Reading]:
+        self.held.come(self.path)
+        return self.gauge.read()
+
+
 class Members:
     """Members of a folder `d` that are known by their file `id`, with one number each."""
 
     def __init__(self, root: Path, held: Doors, *, numbered: bool = False, most: int = 32) -> None:
-        self.host = replace(Host(root, live=False), errors=held)
+        self.host, self._held = Host(root, live=True), held
         self.roster = Roster(self.host, Kind("d", r"m\d+", self._identify, self._parts, most, numbered=numbered))
 
     def _identify(self, path: str) -> str:
+        self._held.come(f"{path}/id")
         return told(self.host, f"{path}/id")
 
-    def _parts(self, key: str, path: str) -> list[Gauge]:
+    def _parts(self, key: str, path: str) -> list[Guarded]:
         names_in(self.host, path)
-        return [Gauge(HostFile(self.host, f"{path}/n"), Reading("x", None, "1", {"id": key}))]
+        gauge = Gauge(HostFile(self.host, f"{path}/n"), Reading("x", None, "1", {"id": key}))
+        return [Guarded(self._held, f"{path}/n", gauge)]
 
     def beat_slowly(self, held: Doors, *files: str) -> dict[str, float | str | None]:
         """What is told at a beat at which these take 4 s each."""
         plant(self.host.root, {"proc/uptime": "100.00 0.00"})
         held.stretched = dict.fromkeys(files, self.host.root / "proc/uptime")
-        held.update(dict.fromkeys(held.stretched, 0))
-        told = self.beat()
-        held.clear()
-        return told
+        return self.beat()
 
     def beat(self) -> dict[str, float | str | None]:
         """What is told at one beat."""

@@ -5,7 +5,7 @@ alone, before questions are asked and after they were answered. An answer counts
 place that was asked.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
@@ -19,7 +19,7 @@ from edge_agent.collectors.sysfs.relay import HUNG
 from edge_agent.model.ports import Host
 from edge_agent.model.reading import Reading
 
-_VANISHED = ("missing", "unreadable: ENODEV", "unreadable: ENXIO")
+_VANISHED = frozenset({"missing", "unreadable: ENODEV", "unreadable: ENXIO"})
 
 
 class Folder:
@@ -35,13 +35,33 @@ class Folder:
         """What was not answered in time when it was asked last."""
         self._doubted: set[str] = set()
         """Members of which a file is missing."""
-        self._steady: Questions | None = None
-        """What is asked at a beat at which nothing is new; None where it is not what it was."""
+        self._steady: Sequence[tuple[str, Member, bool]] | None = None
+        """Members, and whether each is in its place; None where that is not what it was."""
+        self._rests = kind.rests
 
     @property
     def is_small(self) -> bool:
         """Whether no member has another one beside it."""
         return len(self._places.at) <= 1
+
+    def quiet(self) -> list[Reading] | None:
+        """What is told at a beat at which nothing but members that were quick is asked; None at any other."""
+        is_doubted = self._doubted and not self._places.is_checked
+        if self._fresh or self._slow or is_doubted or not self._places.is_quiet():
+            return None
+        if self._steady is None:
+            self._steady = [(key, member, self._is_here(key, member)) for key, member in self._members.items()]
+        told: list[Reading] = []
+        for key, member, is_here in self._steady:
+            if not is_here:
+                told += absent(member.parts, "gone")
+            elif why := self._rests(key, member.place.path):
+                told += absent(member.parts, why)
+            else:
+                for part in member.parts:
+                    told += part.read()
+        self._doubted = set(self._places.at) if not _VANISHED.isdisjoint(reading.reason for reading in told) else set()
+        return told
 
     def look(self, out: AbstractSet[Topic]) -> Questions:
         """What must be known before members can be named, where something is new."""
@@ -66,10 +86,6 @@ class Folder:
         """
         self._name()
         due = self._places.due()
-        if not (due or out or self._fresh or self._slow):
-            if self._steady is None:
-                self._steady = {key: partial(self._inquiry.read, key, member) for key, member in self._here()}
-            return self._steady, {}, ()
         known, asked, last = Questions(), Questions(), Questions()
         for key, place in self._places.at.items():
             is_due = place in due
@@ -115,12 +131,9 @@ class Folder:
             self._fresh = {key for key, place in self._places.at.items() if self._is_new(key, place)}
             self._steady = None
 
-    def _here(self) -> Iterator[tuple[str, Member]]:
-        """The members whose parts are known where they are now."""
-        for key, place in self._places.at.items():
-            member = self._members.get(key)
-            if member is not None and member.place == place:
-                yield key, member
+    def _is_here(self, key: str, member: Member) -> bool:
+        """Whether its parts are known where it is now."""
+        return self._places.at.get(key) == member.place
 
     def _is_news(self, key: str, answer: Answer) -> bool:
         return answer.member is not self._members.get(key) and answer.place == self._places.at.get(key)

@@ -1,6 +1,6 @@
 """Where the members of a folder are: which entry each is now, looked at now and then, and named by what it says.
 
-What is in a place is asked when it is new, and once in 30 beats again: some places each fifth beat, since handing
+What is in a place is asked when it is new, and once in 50 beats again: some places each tenth beat, since handing
 questions over costs more than each of them, and all at once would make one beat dear.
 A look lists the folder; only when something differs, or news was heard of a place, its entries are followed and named.
 Everything here but `what` is the asker's: that is called by questions, which may take as long as they will.
@@ -16,9 +16,9 @@ from edge_agent.collectors.sysfs.names import Names, Place
 from edge_agent.collectors.sysfs.parts import names_in
 from edge_agent.model.ports import Host
 
-_EVERY = 30
+_EVERY = 50
 """Beats between two looks at the folder, and at each place."""
-_BUNCH = 5
+_BUNCH = 10
 """Beats between two at which some places are looked at."""
 _UNHEARD = ""
 """What no place says that it holds."""
@@ -43,20 +43,30 @@ class Places:
         """What a look saw that is not named yet."""
         self._heard: dict[Place, str | None] = {}
         """What is in places, where that is news."""
-        self._is_stale = self._is_checked = self._ever = False
+        self._is_stale = self.is_checked = self._ever = False
         self._age = crc32(kind.pattern.encode())  # not all kinds look at the same beat
         self.is_due = False
         """Whether this is the beat of a look."""
+
+    def is_quiet(self) -> bool:
+        """Whether nothing is looked at at this beat, which is over then, and nothing is another's."""
+        age = (self._age + 1) % _EVERY
+        if not (age % _BUNCH and self._ever) or self._is_stale or self._heard:
+            return False
+        if self._kind.numbered and any(map(self._is_other, self.at.values())):
+            return False
+        self._age, self.is_due = age, False
+        return True
 
     def look(self, doubted: Collection[str]) -> Collection[Place]:
         """Look at the folder if it is time to; in which places it must be asked what is there."""
         self._age = (self._age + 1) % _EVERY
         self.is_due, self._ever = not (self._age and self._ever), True
         others = [key for key, place in self.at.items() if self._kind.numbered and self._is_other(place)]
-        is_doubted = bool(doubted) and not self._is_checked
+        is_doubted = bool(doubted) and not self.is_checked
         if not (self.is_due or others or is_doubted or self._is_stale or self._heard):
             return ()
-        self._is_checked = not self.is_due and (self._is_checked or is_doubted)  # what stays missing is no reason again
+        self.is_checked = not self.is_due and (self.is_checked or is_doubted)  # what stays missing is no reason again
         try:
             present = names_in(self._host, self._kind.folder)
         except OSError:  # they may all be there: each file tells for itself

@@ -16,8 +16,8 @@ took long, all are handed over for the next `_WARY` beats. What is at hand, as t
 over, nor is a member that has none beside it: the collector's own time limit is for it. Nor are folders, links and
 numbers of folders, which the kernel answers from memory.
 
-The folder is listed at the first beat and every 30th, and once between when a file that was there is missing. In the
-29 beats between, each member's parts are looked for again, a few members a beat, and what it is. So what appears, a
+The folder is listed at the first beat and every 50th, and once between when a file that was there is missing. In
+between each member's parts are looked for again, some members at a time, and what it is. So what appears, a
 member or a file of one, is found within a minute and without a restart, and a beat mostly reads known files. A member
 that is gone is absent with the reason `gone` until it is back or its place is needed. What a member has no longer stays
 absent (`member`): no series ever falls silent. There are at most `most`, the first by rank and name, so the same at
@@ -57,36 +57,41 @@ class Roster:
         self._relay = Relay[Topic, Answer](f"read {kind.folder}", _PATIENCE, _MOST_HUNG)
         self._is_at_hand = kind.is_at_hand
         self._uptime = HostFile(host, "proc/uptime")
+        self._is_watched = host.live and not kind.is_at_hand
         self._wary = 0
 
     def collect(self) -> list[Reading]:
         """Read every member once."""
+        if self._wary or self._relay.out:
+            self._wary = max(0, self._wary - 1)
+            return self._try(is_wary=True)
+        began = self._seconds()
+        told = self._folder.quiet()
+        if told is None:
+            told = self._try(is_wary=False)
+        if self._seconds() - began > _LONG:
+            self._wary = _WARY
+        return told
+
+    def _try(self, *, is_wary: bool) -> list[Reading]:
+        """Read all, what is looked at by the relay, and all of them by it who `is_wary`."""
         folder, relay = self._folder, self._relay
         answers = relay.late()
         folder.hear(answers)
         if unknown := folder.look(relay.out):
             answers.update(self._ask(unknown)[0])
         known, tried, apart = folder.questions(relay.out)
-        if self._wary:
-            self._wary -= 1
+        if is_wary:
             known, tried = {}, {**known, **tried}
         said, why = self._ask(tried, apart) if tried else ({}, {})
         answers.update(said)
-        if known:
-            answers.update(self._read(known))
+        answers.update({topic: question() for topic, question in known.items()})
         return folder.readings(answers, why, relay.out)
 
-    def _read(self, questions: Questions) -> dict[Topic, Answer]:
-        """The answers of members that were quick, read here."""
-        is_watched = len(questions) > 1 and not self._is_at_hand
-        began = self._seconds() if is_watched else 0.0
-        said = {topic: question() for topic, question in questions.items()}
-        if is_watched and self._seconds() - began > _LONG:
-            self._wary = _WARY
-        return said
-
     def _seconds(self) -> float:
-        """For how long the machine runs; 0 where it does not say."""
+        """For how long the machine runs; 0 where it does not say, or nobody needs to know."""
+        if not self._is_watched:
+            return 0.0
         try:
             return float(self._uptime.reread().split()[0])
         except (OSError, ValueError, IndexError):
