@@ -22,7 +22,6 @@ SILENT = "import signal, sys; pipe = open(sys.argv[1], 'w'); print(flush=True, f
     [
         (("sample", "--json"), signal.SIGTERM),
         (("sample", "--once"), signal.SIGHUP),
-        (("sample", "--json"), signal.SIGINT),
         (("doctor",), signal.SIGTERM),
     ],
     ids=str,
