@@ -75,7 +75,7 @@ class Heir:
         for tick in opened.ticks:
             builder.add(tick)
         # Without its seal a batch ends with its last tick: the same bytes again, should this start not come to its end.
-        seal = opened.seal or unsealed(max(tick.at for tick in opened.ticks))
+        seal = opened.seal or unsealed(max(tick.at for tick in opened.ticks), opened.missed)
         return self._make(opened.identity, seal, builder, opened.axis, opened.resource)
 
     def _put_off(self, path: Path, error: OSError) -> None:

@@ -7,12 +7,14 @@ It lies on tmpfs, wears no flash, and is never synced: it is to outlive the proc
     {"series": i, "is": [name, {attributes}, unit, kind, digits, source]}           once for each series
     {"layout": n, "collector": str, "of": [i, ...]}                                 once for each order of series
     {"tick": n, "at": <axis ms>, "values": [...], "why": [[position, reason], ...]} a tick in layout n
+        and "missed": [[collector, beats, cause], ...], the beats that were missed since the tick before it
     {"seal": <axis ms>, "anchor": [lo, hi, at] | null, "stat": {...}}               the last line
 
 Whatever ticks a file holds are all the ticks of its batch, and its seal holds all that the payload needs besides them.
 So a batch that is sealed twice (because a crash came between keeping it and removing its file) is the same bytes twice.
 That holds for a file that cannot be written any more, too: its batch ends with the ticks that it took, under the seal
-that a file without one gets (`unsealed`). A file that never took a tick says nothing, and its batch goes on in memory.
+that a file without one gets (`unsealed`), which says what the ticks say was missed: a crash hides no gap. A file that
+never took a tick says nothing, and its batch goes on in memory.
 
 A line whose CRC does not hold is dropped, and so is what stands behind the last line end: damage, or what a crash tore.
 Ticks that refer to a dropped line go with it.
@@ -23,6 +25,7 @@ the file cannot be cut either.
 """
 
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -48,6 +51,9 @@ _ODD = (AttributeError, KeyError, TypeError, ValueError)
 """What lines raise whose CRC holds and that are of another shape: a file that somebody else made."""
 _shape = itemgetter(0, 2, 3, 4, 5, 6)
 
+Beats = Counter[tuple[str, str]]
+"""Beats that were missed, by (collector, cause)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seal:
@@ -66,13 +72,20 @@ class Opened:
     axis: str
     resource: Mapping[str, str]
     ticks: list[Tick] = field(default_factory=list)
+    missed: Beats = field(default_factory=Counter)
     seal: Seal | None = None
     damaged: int = 0
 
 
-def unsealed(last: int) -> Seal:
+def unsealed(last: int, missed: Beats) -> Seal:
     """The seal of a batch whose file has none: it ends with its last tick, at axis ms `last`."""
-    return Seal(last, None, {"recovered": True})
+    return Seal(last, None, {"recovered": True} | said(missed))
+
+
+def said(missed: Beats) -> dict[str, Any]:
+    """What a batch's `stat` says of beats that were missed; nothing where there are none."""
+    told = [[collector, beats, cause] for (collector, cause), beats in sorted(missed.items())]
+    return {"missed": told} if told else {}
 
 
 class BatchFile(NamedTuple):
@@ -89,6 +102,8 @@ class OpenBatch:
         self.path = folder / f"{identity.epoch:016x}-{identity.seq}{SUFFIX}"
         self.size = 0
         self.failure: Exception | None = None
+        self.missed: Beats = Counter()
+        """What its ticks say was missed."""
         self._disk = disk
         self._file: OpenFile | None = None
         self._latest: int | None = None
@@ -108,8 +123,11 @@ class OpenBatch:
         """The file took no tick and will take none: only memory has the batch."""
         return self.failure is not None and self._latest is None
 
-    def append(self, tick: Tick) -> bool:
-        """Write a tick down. False when the file has ticks but not this one: the batch must end without it."""
+    def append(self, tick: Tick, missed: Beats) -> bool:
+        """Write a tick down, and what was `missed` beyond what the file says by now.
+
+        False when the file has ticks but not this one: the batch must end without it.
+        """
         if self.failure is not None:
             return self._latest is None
         lines: list[bytes] = []
@@ -128,11 +146,14 @@ class OpenBatch:
                 record["why"] = why
                 for index, _reason in why:
                     record["values"][index] = None
+            news = missed - self.missed if missed else Counter()
+            record |= said(news)
             lines.append(_line(record))
             self._write(self._file, b"".join(lines))
         except (OSError, orjson.JSONEncodeError) as error:
             self._fail(error)
             return self._latest is None
+        self.missed += news
         self._latest = tick.at if self._latest is None else max(self._latest, tick.at)
         return True
 
@@ -145,7 +166,7 @@ class OpenBatch:
             except OSError as error:
                 self._fail(error)
             self._close()
-        return seal if self.failure is None or self._latest is None else unsealed(self._latest)
+        return seal if self.failure is None or self._latest is None else unsealed(self._latest, self.missed)
 
     def _layout(self, tick: Tick, lines: list[bytes]) -> int:
         """The number of this order of series; lines that state it are added when it is new."""
@@ -233,7 +254,9 @@ class _Tables:
                 _need(type(collector) is str)
                 self._layouts[record["layout"]] = (collector, [self._series[index] for index in record["of"]])
             elif "tick" in record:
-                opened.ticks.append(_tick(record, *self._layouts[record["tick"]]))
+                tick, missed = _tick(record, *self._layouts[record["tick"]]), _missed(record.get("missed", ()))
+                opened.ticks.append(tick)
+                opened.missed += missed
             else:
                 opened.seal = _seal(record["seal"], record["anchor"], record["stat"])
         except _ODD:
@@ -259,6 +282,12 @@ def _tick(record: Mapping[str, Any], collector: str, layout: Sequence[Reading]) 
             for index, (blank, value) in enumerate(zip(layout, values, strict=True))
         ),
     )
+
+
+def _missed(told: Any) -> Beats:
+    _need(all(type(part) is str for collector, _beats, cause in told for part in (collector, cause)))
+    _need(all(type(beats) is int and 0 < beats < _NUMBERS for _collector, beats, _cause in told))
+    return Counter({(collector, cause): beats for collector, beats, cause in told})
 
 
 def _seal(sealed_at: Any, anchor: Any, stat: Any) -> Seal:

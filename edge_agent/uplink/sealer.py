@@ -39,7 +39,7 @@ from edge_agent.model.ports import Clock, Disk, TrueTime
 from edge_agent.model.quantity import Bytes, Interval, Room, Seconds
 from edge_agent.model.reading import Missed, Tick
 from edge_agent.uplink.heir import Heir
-from edge_agent.uplink.open_batch import BatchFile, OpenBatch, Seal
+from edge_agent.uplink.open_batch import BatchFile, Beats, OpenBatch, Seal, said
 from edge_agent.wire.batch import BatchBuilder
 
 _MOST_WAITING = 32
@@ -100,11 +100,11 @@ class Sealer:
         resource: Mapping[str, str],
         time: TrueTime,
         lamps: Lamps,
-        missed: Counter[tuple[str, str]] | None = None,
+        missed: Beats | None = None,
         first: float = 1.0,
         limit: Callable[[], int | None] | None = None,
     ) -> None:
-        """`missed` holds beats by (collector, cause) that no batch has said: one sealer hands it to the next.
+        """`missed` holds beats that no batch has said: one sealer hands it to the next.
 
         `first` is the share of `every` after which the first batch is sealed. `limit` tells the bytes of the largest
         frame that is known to reach the hub, None while that is not known; batches are sealed well below it.
@@ -124,7 +124,7 @@ class Sealer:
         self._open: _Open | None = None
         self._sealed: deque[_Sealed] = deque()
         self._kept: deque[BatchFile] = deque()
-        self._missed: Counter[tuple[str, str]] = Counter() if missed is None else missed
+        self._missed: Beats = Counter() if missed is None else missed
         self._patience = max(_PATIENCE, 3 * options.every)
         self._moved_at = 0
         self._storing = anyio.Lock()
@@ -196,12 +196,12 @@ class Sealer:
             return
         batch = self._open or self._begin()
         covered = not batch.file.in_memory
-        if not batch.file.append(tick):
+        if not batch.file.append(tick, self._missed):
             why = f"{batch.file.path} cannot be written any more ({batch.file.failure}): its batch ends early"
             self._lamps.light("sealer", "warn", why)
             self._shut()
             batch, covered = self._begin(), True
-            batch.file.append(tick)
+            batch.file.append(tick, self._missed)
         batch.builder.add(tick)
         batch.unsized += len(tick.readings)
         if covered and batch.file.in_memory:
@@ -216,7 +216,7 @@ class Sealer:
             self._wake.set()
 
     def miss(self, missed: Missed) -> None:
-        """Count beats at which nothing was sampled; the next seal says them."""
+        """Count beats at which nothing was sampled; the next tick writes them down, and the next seal says them."""
         self._missed[missed.collector, missed.cause] += missed.beats
 
     async def flush(self) -> dict[str, Any]:
@@ -264,11 +264,9 @@ class Sealer:
         batch, self._open = self._open, None
         if batch is None:
             return
-        missed = [[collector, beats, cause] for (collector, cause), beats in sorted(self._missed.items())]
-        given = Seal(self._clock.now(), self._time.anchor(), {"missed": missed} if missed else {})
+        given = Seal(self._clock.now(), self._time.anchor(), said(self._missed))
         seal = batch.file.seal(given)
-        if seal is given:
-            self._missed.clear()
+        self._missed -= self._missed if seal is given else batch.file.missed
         if not self._sealed:
             self._moved_at = given.sealed_at
         frame = self._frame(batch.identity, seal, batch.builder, self._clock.axis, self._resource)

@@ -153,7 +153,7 @@ def _try(known: _Known, case: Case, device: Device) -> _Outcome:
     """One case, whole."""
     fault = _fault(case, known)
     if fault is None:
-        return _Outcome(hit=False, what="", wrong=(), reckoning=Reckoning((), 0, 0, 0))
+        return _Outcome(hit=False, what="", wrong=(), reckoning=Reckoning((), 0, 0, 0, 0))
     _prepare(device, case.kind)
     hit, wrong = _suffer(device, fault)
     # An open batch that a kill left is known to nobody but its file, so quiet alone does not say that nothing is left.
@@ -225,16 +225,18 @@ def _summed(outcomes: Sequence[_Outcome]) -> Findings:
     ]
     figures = {
         "beats": float(sum(outcome.reckoning.given for outcome in outcomes)),
-        "in hand": float(sum(outcome.reckoning.unstored for outcome in outcomes)),
+        "in hand": float(sum(outcome.reckoning.in_hand for outcome in outcomes)),
         "lost": float(sum(outcome.reckoning.lost for outcome in outcomes)),
+        "missed": float(sum(outcome.reckoning.missed for outcome in outcomes)),
         "beside": float(len(outcomes) - hits),
     }
     return Findings(hits, violations, figures)
 
 
 def _tell(parts: Sequence[Findings]) -> str:
-    ticks, lost = total(parts, "beats"), total(parts, "lost")
-    return f"{tried(parts):,} faults, {ticks:,.0f} ticks: 0 missing, 0 doubled, {lost:,.0f} batches declared lost"
+    ticks, lost, late = total(parts, "beats"), total(parts, "lost"), total(parts, "missed")
+    told = f"{lost:,.0f} batches declared lost, {late:,.0f} ticks declared missed"
+    return f"{tried(parts):,} faults, {ticks:,.0f} ticks: 0 missing, 0 doubled, {told}"
 
 
 ROW = Row(

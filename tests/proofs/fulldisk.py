@@ -83,7 +83,8 @@ def _prove_agent(kind: Kind, memory: Literal["roomy", "tight"], rounds: int) -> 
     wrong = [*trial.wrong, *reckoning.violations]
     if memory == "roomy" and reckoning.lost:
         wrong.append(f"{reckoning.lost} batches were declared lost though memory had room")
-    return Findings(rounds, wrong, {"beats": float(reckoning.given), "lost": float(reckoning.lost)})
+    figures = {"beats": float(reckoning.given), "lost": float(reckoning.lost), "missed": float(reckoning.missed)}
+    return Findings(rounds, wrong, figures)
 
 
 class _Trial:
@@ -221,8 +222,9 @@ def _lacks() -> str:
 
 
 def _tell(parts: Sequence[Findings]) -> str:
-    ticks, lost = total(parts, "beats"), total(parts, "lost")
-    return f"filled and freed {tried(parts)} times: {ticks:,.0f} ticks, 0 missing, {lost:,.0f} batches declared lost"
+    ticks, lost, missed = total(parts, "beats"), total(parts, "lost"), total(parts, "missed")
+    told = f"{lost:,.0f} batches declared lost, {missed:,.0f} ticks declared missed"
+    return f"filled and freed {tried(parts)} times: {ticks:,.0f} ticks, 0 missing, {told}"
 
 
 ROW = Row(

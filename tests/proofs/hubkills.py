@@ -45,7 +45,12 @@ def prove(part: int, sources: int = _SOURCES, kills: int = _KILLS) -> Findings:
             reckoning = agent.reckon()
             storm.judge()
     answers = sum(len(source.answered) for source in storm.sources)
-    figures = {"frames": float(answers), "beats": float(reckoning.given), "checked": float(storm.checked)}
+    figures = {
+        "frames": float(answers),
+        "beats": float(reckoning.given),
+        "missed": float(reckoning.missed),
+        "checked": float(storm.checked),
+    }
     return Findings(kills, [f"part {part}: {one}" for one in (*storm.wrong, *reckoning.violations)], figures)
 
 
@@ -137,7 +142,8 @@ class _Storm:
 def _tell(parts: Sequence[Findings]) -> str:
     frames, checked = total(parts, "frames"), total(parts, "checked")
     seen = f"{frames:,.0f} frames acknowledged, {checked:,.0f} times one was looked up after a kill"
-    return f"{tried(parts):,} kills, {seen}: 0 lost, 0 doubled"
+    ticks = f"{total(parts, 'beats'):,.0f} ticks of an agent, {total(parts, 'missed'):,.0f} of them declared missed"
+    return f"{tried(parts):,} kills, {seen}; {ticks}: 0 lost, 0 doubled"
 
 
 ROW = Row(

@@ -37,7 +37,8 @@ def prove(part: int, devices: int = _DEVICES, kills: int = _KILLS) -> Findings:
     violations += [f"{reckoning.lost} batches were declared lost" for reckoning in reckonings if reckoning.lost]
     figures = {
         "beats": float(sum(reckoning.given for reckoning in reckonings)),
-        "in hand": float(sum(reckoning.unstored for reckoning in reckonings)),
+        "in hand": float(sum(reckoning.in_hand for reckoning in reckonings)),
+        "missed": float(sum(reckoning.missed for reckoning in reckonings)),
     }
     return Findings(devices * kills, [f"part {part}: {one}" for one in violations], figures)
 
@@ -99,8 +100,9 @@ def _names(folder: Path) -> set[str]:
 
 
 def _tell(parts: Sequence[Findings]) -> str:
-    beats, in_hand = total(parts, "beats"), total(parts, "in hand")
-    return f"{tried(parts):,} kills, {beats:,.0f} ticks: 0 missing, 0 doubled, {in_hand:,.0f} in hand when killed"
+    beats, in_hand, missed = total(parts, "beats"), total(parts, "in hand"), total(parts, "missed")
+    told = f"{in_hand:,.0f} in hand when killed, {missed:,.0f} declared missed"
+    return f"{tried(parts):,} kills, {beats:,.0f} ticks: 0 missing, 0 doubled, {told}"
 
 
 ROW = Row(

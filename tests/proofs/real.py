@@ -4,7 +4,8 @@ Each device samples one collector (`beats`), whose numbers say without a clock w
 from a start to its end, whatever ended it. The reckoning, once all is quiet:
 
     the hub's audit       no number is missing or held; what is lost is counted
-    the beats themselves  each that was given is at the hub once; of each life the last may be missing: the one in hand
+    the beats themselves  each that was given is at the hub once, or was declared as missed (its collector did not come
+                          back in time); of each life the last may be missing: the one in hand
 
 The hub keeps its port over its own lives. Nothing runs on when a block is left, and only what was started is ended.
 """
@@ -20,6 +21,7 @@ from tempfile import mkdtemp
 from typing import Any, TypeVar
 
 from edge_agent.config.shelf import choose_collectors
+from edge_agent.wire.batch import Batch
 from tests.proofs import beats
 from tests.system.program import Program, ask, free_port, stored_batches
 from tests.system.until import until
@@ -185,32 +187,45 @@ port = {self.local_port}
 
     def reckon(self) -> "Reckoning":
         """What became of everything that was given, once no agent runs."""
-        epochs = self.audit()
+        epochs, batches = self.audit(), stored_batches(self.hub_folder, self.name)
         numbers = [
             int(value)
-            for batch in stored_batches(self.hub_folder, self.name)
+            for batch in batches
             for track in batch.tracks
             if track.collector == beats.NAME
             for value in track.columns[0]
             if value is not None
         ]
-        return reckoned(self.name, epochs, numbers, self.given, self.ends)
+        return reckoned(self.name, epochs, numbers, self.given, self.ends, sum(missed(batches).values()))
+
+
+def missed(batches: Iterable[Batch]) -> Counter[str]:
+    """How many beats these batches declare as missed, by cause."""
+    found: Counter[str] = Counter()
+    for batch in batches:
+        for collector, times, cause in batch.stat.get("missed", ()):
+            found[cause] += times if collector == beats.NAME else 0
+    return found
 
 
 @dataclass(frozen=True, slots=True)
 class Reckoning:
-    """What was against the promise, and how much was given, not stored, and lost by declaration (batches)."""
+    """What was against the promise, and how many beats were given, and were in hand when a life ended and not stored.
+
+    By declaration so many batches are `lost`, and so many beats `missed`.
+    """
 
     violations: Sequence[str]
     given: int
-    unstored: int
+    in_hand: int
     lost: int
+    missed: int
 
 
 def reckoned(
-    name: str, epochs: Sequence[dict[str, Any]], numbers: Sequence[int], given: int, ends: Collection[int]
+    name: str, epochs: Sequence[dict[str, Any]], numbers: Sequence[int], given: int, ends: Collection[int], missed: int
 ) -> Reckoning:
-    """Compare what was given with what the hub has. See the module."""
+    """Compare what was given with what the hub has, where so many beats are declared as `missed`. See the module."""
     wrong = []
     for epoch in epochs:
         if epoch["missing"] or epoch["held"]:
@@ -224,13 +239,12 @@ def reckoned(
     unstored = set(range(given)) - set(numbers)
     in_hand = {end - 1 for end in ends}
     unexplained = sorted(unstored - in_hand)
-    if len(unexplained) > lost * BEATS_A_BATCH:
-        wrong.append(
-            f"{name}: beats that are nowhere: {unexplained[:10]} of {given}, {lost} batches were declared lost"
-        )
+    if len(unexplained) > lost * BEATS_A_BATCH + missed:
+        declared = f"{lost} batches were declared lost, {missed} beats missed"
+        wrong.append(f"{name}: beats that are nowhere: {unexplained[:10]} of {given}, {declared}")
     if strange := set(numbers) - set(range(given)):
         wrong.append(f"{name}: beats that were never given: {sorted(strange)[:10]}")
-    return Reckoning(wrong, given, len(unstored), lost)
+    return Reckoning(wrong, given, len(unstored & in_hand), lost, missed)
 
 
 def said(program: Program) -> str:

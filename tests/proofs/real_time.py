@@ -17,7 +17,6 @@ times that is smaller than what the witness can tell.
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -29,7 +28,7 @@ from typing import Any
 import orjson
 
 from tests.proofs import beats
-from tests.proofs.real import Camp, reckoned
+from tests.proofs.real import Camp, missed, reckoned
 from tests.system.program import Program, ask, stored_batches
 
 HUB_ERROR = 0.005
@@ -132,27 +131,22 @@ def judge(site: Camp, hub: Program, scene: Scene) -> Account:
     device, account = site.devices[0], Account()
     batches = stored_batches(site.hub_folder, device.name)
     placed = sorted(_placed(batches), key=lambda one: one.number)
-    missed: Counter[str] = Counter()
-    for batch in batches:
-        for collector, times, cause in batch.stat.get("missed", ()):
-            missed[cause] += times if collector == beats.NAME else 0
+    declared = missed(batches)
     numbers = [one.number for one in placed]
-    # A beat that was given, and whose collector did not come back in time, is one that was declared.
-    absent = set(range(scene.given)) - set(numbers) - {end - 1 for end in scene.ends}
-    ends = [*scene.ends, *(number + 1 for number in absent if len(absent) <= missed["hung"])]
-    reckoning = reckoned(device.name, device.audit(), numbers, scene.given, ends)
+    # Most that are missed here are beats at which the process stood still: none of them was given.
+    reckoning = reckoned(device.name, device.audit(), numbers, scene.given, scene.ends, declared["hung"])
     account.wrong += reckoning.violations
     if reckoning.lost:
         account.wrong.append(f"{reckoning.lost} batches were declared lost")
     said = _asked_of(hub, site.hub_port, device.name)
     account.wrong += _first_few("not in the hub's answer", sorted(set(numbers) - set(said)))
-    account.wrong += gaps(placed, scene, sum(missed.values()))
+    account.wrong += gaps(placed, scene, sum(declared.values()))
     account.wrong += disorder(placed, said, steady=scene.steady)
     account.wrong += untrue(said, scene)
     told = [one.error for one in said.values() if one.error is not None and one.flag == "anchored"]
     account.figures |= {
         "beats": float(scene.given),
-        "missed": float(sum(missed.values())),
+        "missed": float(sum(declared.values())),
         "error" if scene.steady else "paused": float(max(told, default=0)),
         "wide": float(sum(error > _WIDE for error in told)),
         "off": float(max((_distance(one.ts, scene.seen[n]) for n, one in _anchored(said, scene)), default=0)),

@@ -1,6 +1,7 @@
 """What the disk did not give of an earlier life's batches is looked for again, by the same life."""
 
 import errno
+from collections import Counter
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_earlier_batches_are_given_in_the_order_of_their_numbers() -> None:
         disk.make_folder(FOLDER)
         it = Scene(disk)
         for seq in (10, 2, 100, 9):
-            OpenBatch(disk, FOLDER, Identity(it.buffer.epoch, seq), "axis.1", {}).append(it.tick())
+            OpenBatch(disk, FOLDER, Identity(it.buffer.epoch, seq), "axis.1", {}).append(it.tick(), Counter())
         await it.sealer.recover()
         assert [frame.identity.seq for frame in it.buffer.frames] == [2, 9, 10, 100]
 

@@ -3,6 +3,7 @@
 import errno
 import math
 import zlib
+from collections import Counter
 from pathlib import Path
 
 import orjson
@@ -12,7 +13,7 @@ from edge_agent.model.anchor import Anchor
 from edge_agent.model.failure import Malformed
 from edge_agent.model.frame import Identity
 from edge_agent.model.reading import Reading, Tick
-from edge_agent.uplink.open_batch import OpenBatch, Opened, Seal, read
+from edge_agent.uplink.open_batch import Beats, OpenBatch, Opened, Seal, read, unsealed
 from tests.sim.disk import MemoryDisk
 
 FOLDER = Path("/run/edge")
@@ -36,7 +37,7 @@ def written(ticks: list[Tick], seal: Seal | None = None) -> bytes:
     disk.make_folder(FOLDER)
     batch = OpenBatch(disk, FOLDER, IDENTITY, "axis.1", {"device.id": "car-3"})
     for one in ticks:
-        batch.append(one)
+        batch.append(one, Counter())
     if seal is not None:
         batch.seal(seal)
     assert batch.failure is None
@@ -56,7 +57,29 @@ TICKS = [
 
 def test_what_was_written_is_read_back() -> None:
     seal = Seal(4500, Anchor(-5, 5, 4400), {"missed": [["gps", 3, "hung"]]})
-    assert read(written(TICKS, seal)) == Opened(IDENTITY, "axis.1", {"device.id": "car-3"}, TICKS, seal)
+    assert read(written(TICKS, seal)) == Opened(IDENTITY, "axis.1", {"device.id": "car-3"}, TICKS, seal=seal)
+
+
+def test_each_tick_says_what_was_missed_since_the_one_before() -> None:
+    disk, missed, gps = MemoryDisk(), Beats(), ("gps", "hung")
+    disk.make_folder(FOLDER)
+    batch = OpenBatch(disk, FOLDER, IDENTITY, "axis.1", {})
+    for at in range(4):
+        batch.append(tick(at, 1), missed)
+        missed[gps] += at
+    content = disk.content(batch.path)
+    assert batch.missed == read(content).missed == {gps: 3}
+    before_the_last = content[: content.rindex(b"\n", 0, -1) + 1]
+    assert read(before_the_last).missed == {gps: 1}
+    assert unsealed(3, batch.missed).stat == {"recovered": True, "missed": [["gps", 3, "hung"]]}
+
+
+@pytest.mark.parametrize("told", [1, [1], [["gps", "hung"]], [["gps", 0, "hung"]], [["gps", 1, 2]], [["gps", 1.5, ""]]])
+def test_a_tick_that_says_no_missed_beats_as_they_are_said_is_dropped(told: object) -> None:
+    first, *_series, last = written([tick(1000, 1.5)]).splitlines(keepends=True)
+    line = orjson.dumps(orjson.loads(last[9:]) | {"missed": told})
+    opened = read(b"".join([first, *_series, b"%08x %b\n" % (zlib.crc32(line), line)]))
+    assert (opened.ticks, opened.missed, opened.damaged) == ([], {}, 1)
 
 
 def test_a_series_is_stated_once() -> None:
@@ -176,7 +199,7 @@ def test_the_file_is_made_with_the_first_tick_and_is_never_synced() -> None:
     disk.make_folder(FOLDER)
     batch = OpenBatch(disk, FOLDER, IDENTITY, "axis.1", {})
     assert disk.paths(FOLDER) == []
-    batch.append(tick(1, 2))
+    batch.append(tick(1, 2), Counter())
     assert disk.paths(FOLDER) == [FOLDER / "0000000000abcdef-12.open"]
     batch.seal(Seal(2, None, {}))
     assert disk.calls["sync"] == 0
@@ -189,7 +212,7 @@ def test_after_a_failure_nothing_more_is_written(call: str, at: int) -> None:
     disk.fail(call, errno.ENOSPC, at)
     batch = OpenBatch(disk, FOLDER, IDENTITY, "axis.1", {})
     seal = Seal(4, None, {})
-    went_on = [batch.append(tick(at_ms, 2)) for at_ms in (1, 2, 3)]
+    went_on = [batch.append(tick(at_ms, 2), Counter()) for at_ms in (1, 2, 3)]
     assert isinstance(batch.failure, OSError)
     assert batch.failure.errno == errno.ENOSPC
     if at == 1:
@@ -208,7 +231,7 @@ def test_a_file_that_cannot_take_its_seal_says_the_seal_of_one_without() -> None
     disk = MemoryDisk()
     disk.make_folder(FOLDER)
     batch = OpenBatch(disk, FOLDER, IDENTITY, "axis.1", {})
-    assert batch.append(tick(1, 2))
+    assert batch.append(tick(1, 2), Counter())
     disk.fail("append", errno.ENOSPC)
     assert batch.seal(Seal(4, None, {})) == Seal(1, None, {"recovered": True})
     assert read(disk.content(batch.path)).seal is None

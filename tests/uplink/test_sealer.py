@@ -4,7 +4,6 @@ import asyncio
 import errno
 import random
 import string
-from collections import Counter
 
 import anyio
 import pytest
@@ -251,38 +250,6 @@ def test_a_file_that_fails_ends_its_batch_and_the_next_has_a_file_again() -> Non
             assert len(it.disk.paths(FOLDER)) == 1
         stats = [parse(unzip(frame.payload, 2**20)).stat for frame in it.buffer.frames]
         assert stats == [{"recovered": True}, {"missed": [["gps", 1, "hung"]]}]
-
-    run(scene())
-
-
-def test_what_was_missed_waits_for_a_seal_that_can_say_it() -> None:
-    async def scene() -> None:
-        it = Scene()
-        async with it.sealer:
-            await it.sample(1)
-            it.sealer.miss(Missed("gps", 1, "hung"))
-            it.disk.fail("append", errno.ENOSPC, at=2)
-            await it.sample(1)
-            await it.sealer.flush()
-            await it.sample(1)
-        stats = [parse(unzip(frame.payload, 2**20)).stat for frame in it.buffer.frames]
-        assert stats == [{"recovered": True}, {"missed": [["gps", 1, "hung"]]}]
-
-    run(scene())
-
-
-def test_what_was_missed_while_no_batch_was_open_is_said_by_the_next_sealer() -> None:
-    async def scene() -> None:
-        missed = Counter[tuple[str, str]]()
-        it = Scene(missed=missed)
-        async with it.sealer:
-            it.sealer.miss(Missed("gps", 2, "hung"))
-        assert it.buffer.frames == []
-        later = Scene(buffer=it.buffer, missed=missed)
-        async with later.sealer:
-            await later.sample(1)
-        assert parse(unzip(it.buffer.frames[0].payload, 2**20)).stat == {"missed": [["gps", 2, "hung"]]}
-        assert not missed
 
     run(scene())
 
