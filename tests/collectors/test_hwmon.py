@@ -324,3 +324,12 @@ def test_a_thinkpad_has_no_sensor_where_its_controller_says_0(tmp_path: Path) ->
         "hw.temperature thinkpad@platform/thinkpad_hwmon/temp1": "invalid",
         "hw.fan.speed thinkpad@platform/thinkpad_hwmon/fan1": 0,
     }
+
+
+def test_a_chip_without_a_name_that_says_0_degrees_may_have_no_sensor(tmp_path: Path) -> None:
+    chip(tmp_path, 0, "platform/x.0/hwmon", {"temp1_input": "0\n", "temp2_input": "500\n", "in1_input": "0\n"})
+    assert shown(build(OFFER, tmp_path).collect()) == {
+        "hw.temperature unnamed@platform/x.0/temp1": "invalid",
+        "hw.temperature unnamed@platform/x.0/temp2": 0.5,
+        "hw.voltage unnamed@platform/x.0/in1": 0,
+    }

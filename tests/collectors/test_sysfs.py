@@ -235,6 +235,20 @@ def test_every_member_is_looked_at_again_within_a_minute_of_beats_and_none_at_ea
     assert max(after - before for before, after in pairwise(found)) == 16, "a quarter of them"
 
 
+@pytest.mark.parametrize("neighbour", ["d/m0", "d/m9"])
+def test_a_member_is_looked_at_within_a_minute_whoever_comes_and_goes(neighbour: str, tmp_path: Path) -> None:
+    folder = _Folder(tmp_path, 2)
+    plant(tmp_path, {"d/m5/id": "a"})
+    for beat in range(1, 50, 6):
+        folder.after(60 + beat)
+        plant(tmp_path, {f"{neighbour}/id": "b", f"d/m5/n{beat}": "1"})
+        assert f"x a/n{beat}" in folder.after(60), f"one came after {beat} beats"
+        folder.after(beat)
+        shutil.rmtree(tmp_path / neighbour)
+        plant(tmp_path, {f"d/m5/n{beat}+": "1"})
+        assert f"x a/n{beat}+" in folder.after(60), f"one went after {beat} beats"
+
+
 def test_what_a_member_lost_is_bounded(tmp_path: Path) -> None:
     folder = _Folder(tmp_path)
     for turn in range(4):

@@ -3,7 +3,7 @@
 Temperatures, fans, voltages, currents, power, energy, what a fan is driven with (`pwm*`, a share of 255), limits and
 alarms; `channels` says which files and which names. A chip is known by its driver's name and the device that it sits
 on, never by the number of its folder. A channel whose `*_fault` is set is absent with the reason `fault`. A chip whose
-name cannot be read is not read until it can: somebody may own it. One that has no name is `unnamed`. A graphics card or
+name cannot be read is not read until it can: somebody may own it. One that has none is `unnamed`. A graphics card or
 disk that the kernel sent to sleep (`device/power/runtime_status`) is absent as `suspended`: reading would wake it.
 
 A chip that takes long, or never answers, is absent as `hung` meanwhile and holds up no other (`sysfs.roster`). Where
@@ -16,7 +16,7 @@ Left to others: chips that an enabled collector claims, what a thermal zone show
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edge_agent.collectors.hwmon.channels import CARDS, DISKS, LIMITS, Chip, channels, driver_of
+from edge_agent.collectors.hwmon.channels import CARDS, DISKS, LIMITS, UNNAMED, Chip, channels, driver_of
 from edge_agent.collectors.hwmon.chip import chip, files_at, zone_names
 from edge_agent.collectors.sysfs.kind import Kind
 from edge_agent.collectors.sysfs.labels import Labels
@@ -74,7 +74,7 @@ class Hwmon:
 
     def _unnamed(self, path: str) -> str | None:
         names = names_in(self._host, files_at(self._host, path))
-        return chip(self._host, path, "unnamed", self._zones) if names and "name" not in names else None
+        return chip(self._host, path, UNNAMED, self._zones) if names and "name" not in names else None
 
     def _rests(self, key: str, path: str) -> str | None:
         if driver_of(key) not in _SLEEPERS:

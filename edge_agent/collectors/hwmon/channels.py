@@ -9,8 +9,8 @@ on the chip, which the wiring fixes.
 Numbers that mean that nothing is measured are `invalid`: a temperature of -100 Cel or less, turns a minute below 0 or
 of 65535, which several drivers tell of a fan that their register knows nothing of (16 bits of ones: nct6687, max31785,
 embedded controllers of laptops), a `pwm` beyond its 255 steps, and 0 Cel or less of a ThinkPad, whose controller says 0
-of a sensor that the model does not have. Limits that are not above 0, or that no temperature could reach, are registers
-that nobody set, and are left out.
+of a sensor that the model does not have, and of a chip without a name, which may be one. Limits that are not above 0,
+or that no temperature could reach, are registers that nobody set, and are left out.
 """
 
 import re
@@ -66,7 +66,8 @@ _OWNERS = {
 }
 """What the power and energy of a chip are those of; others are power supplies, or stand in a supply's wire."""
 DISKS, CARDS = _OWNERS["physical_disk"], _OWNERS["gpu"]
-_NOT_THERE = {("thinkpad", "temp"): (0, None)}
+UNNAMED = "unnamed"
+_NOT_THERE = {("thinkpad", "temp"): (0, None), (UNNAMED, "temp"): (0, None)}
 """Bounds that a driver has of its own."""
 _SHUNTS = {"ina3221": frozenset({"in4", "in5", "in6", "in7"})}
 """Voltages that a chip tells in microvolts (kernel: Documentation/hwmon/ina3221.rst)."""

@@ -1,7 +1,8 @@
 """Where the members of a folder are: which entry each is now, looked at now and then, and named by what it says.
 
 What is in a place is asked when it is new, and once in 50 beats again: some places each tenth beat, since handing
-questions over costs more than each of them, and all at once would make one beat dear.
+questions over costs more than each of them, and all at once would make one beat dear. All are asked when the folder
+holds others than before.
 A look lists the folder; only when something differs, or news was heard of a place, its entries are followed and named.
 Everything here but `what` is the asker's: that is called by questions, which may take as long as they will.
 """
@@ -39,6 +40,7 @@ class Places:
         """Entries for which there was no room; they are looked at again when there is."""
         self._round: Sequence[Place] = ()
         """What is looked at in turn."""
+        self._is_renamed = False
         self._seen: Sequence[Place] | None = None
         """What a look saw that is not named yet."""
         self._heard: dict[Place, str | None] = {}
@@ -109,7 +111,7 @@ class Places:
                 left.add(lost.pop(0))
             self.at[key] = named[key]
         self._round = [place for place in self._seen if place.entry not in self._beyond]
-        self._seen = None
+        self._seen, self._is_renamed = None, True
         self._heard.clear()
         return left
 
@@ -118,6 +120,8 @@ class Places:
         step, rest = divmod(self._age, _BUNCH)
         size, steps = len(self._round), (_EVERY - 1) // _BUNCH
         due = self._round[(step - 1) * size // steps : step * size // steps] if step and not rest else ()
+        if self._is_renamed:  # turns are other ones from now on, and nobody's may come much later for that
+            due, self._is_renamed = self._round, False
         for place in due:
             self._is_stale = self._is_stale or self._names.place(place.entry) != place
         return set(due)
