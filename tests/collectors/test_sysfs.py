@@ -193,9 +193,10 @@ def test_a_file_that_stays_missing_does_not_list_the_folder_at_each_beat(tmp_pat
 class _Folder:
     """Members of a folder `d` that are known by their file `id`, with a part for each file `n*`."""
 
-    def __init__(self, root: Path, most: int = 8) -> None:
-        self.host = Host(root, live=False)
-        self.roster = Roster(self.host, Kind("d", r"m\d+", self._identify, self._parts, most))
+    def __init__(self, root: Path, most: int = 8, *, numbered: bool = False) -> None:
+        self.errors: dict[str, int] = {}
+        self.host = Host(root, live=False, errors=self.errors)
+        self.roster = Roster(self.host, Kind("d", r"m\d+", self._identify, self._parts, most, numbered=numbered))
 
     def _identify(self, path: str) -> str:
         return told(self.host, f"{path}/id")
@@ -271,6 +272,19 @@ def test_a_number_that_leads_elsewhere_is_not_taken_for_what_it_was(tmp_path: Pa
     assert folder.after(60) == {"x a/n": "gone"}
     (tmp_path / "p/b/id").write_text("b")
     assert folder.after(60) == {"x a/n": "gone", "x b/n": 2}
+
+
+def test_a_place_that_became_anothers_is_not_read_while_the_folder_cannot_be_listed_nor_after(tmp_path: Path) -> None:
+    plant(tmp_path, {"d/m1/id": "a", "d/m1/n": "1", "d/m2/id": "b", "d/m2/n": "2"})
+    folder = _Folder(tmp_path, numbered=True)
+    assert folder.after(3) == {"x a/n": 1, "x b/n": 2}
+    shutil.move(tmp_path / "d/m1", tmp_path / "away")
+    plant(tmp_path, {"d/m1/id": "z", "d/m1/n": "9"})
+    folder.errors["d"] = errno.EMFILE
+    assert folder.after(1) == {"x a/n": "gone", "x b/n": "unreadable: EMFILE"}
+    folder.errors.clear()
+    assert {folder.after(1)["x a/n"] for _beat in range(60)} == {"gone"}
+    assert folder.after(1) == {"x a/n": "gone", "x b/n": 2, "x z/n": 9}
 
 
 def test_no_series_falls_silent_whatever_happens_to_the_files(tmp_path: Path) -> None:

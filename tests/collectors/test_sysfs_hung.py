@@ -7,6 +7,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,11 @@ import pytest
 
 from edge_agent.collectors import battery, hwmon, thermal
 from edge_agent.collectors.jetson import power
+from edge_agent.collectors.sysfs.folder import Folder
+from edge_agent.collectors.sysfs.inquiry import Topic
 from edge_agent.collectors.sysfs.kind import Kind
 from edge_agent.collectors.sysfs.parts import Gauge, names_in, told
+from edge_agent.collectors.sysfs.relay import HUNG, Relay
 from edge_agent.collectors.sysfs.roster import Roster
 from edge_agent.kit.hostfile import HostFile
 from edge_agent.model.offers import CollectorOffer
@@ -216,6 +220,91 @@ def test_a_late_answer_of_a_member_whose_number_is_anothers_now_is_dropped(tmp_p
             assert said["x a"] in {"gone", "hung"}
             assert said.get("x z", 26) in {26, "hung"}
         assert members.until({"x a": "gone", "x b": 2, "x c": 3, "x z": 26})
+
+
+def test_a_late_answer_to_what_was_asked_long_ago_is_not_told_as_of_now(tmp_path: Path) -> None:
+    whole = planted(tmp_path)
+    with doors() as held:
+        members = Members(tmp_path, held)
+        assert members.beat() == whole
+        members.beat_slowly(held, *(f"d/m{n}/n" for n in range(3)))
+        held.shut("d/m1/n")
+        assert members.beat() == {**whole, "x a1": "hung"}
+        plant(tmp_path, {"proc/uptime": "259200.00 0.00"})
+        assert held.waiting.acquire(timeout=LONG)
+        door = held.open
+        held.open = threading.Event()
+        door.set()
+        for _beat in range(MANY):
+            assert members.beat() == {**whole, "x a1": "hung"}
+            if held.waiting.acquire(blocking=False):  # the answer is here: it is asked again
+                break
+        held.clear()
+        held.open.set()
+        assert members.until(whole)
+
+
+def test_who_was_not_asked_for_others_that_hung_is_asked_when_they_answered(tmp_path: Path) -> None:
+    whole = planted(tmp_path, 10)
+    before = set(threading.enumerate())
+    with doors() as held:
+        members = Members(tmp_path, held)
+        held.shut(*(f"d/m{n}/n" for n in range(8)))
+        assert members.beat() == {}
+        held.open.set()
+        for thread in set(threading.enumerate()) - before:
+            thread.join(LONG)
+        assert members.beat() == whole
+
+
+def test_what_was_answered_while_others_were_waited_for_was_slow_nevertheless() -> None:
+    door, threads = threading.Event(), list[threading.Thread]()
+
+    def first() -> int:
+        threads.append(threading.current_thread())
+        door.wait(LONG)
+        return 1
+
+    def second() -> int:
+        door.set()
+        threads[0].join(LONG)
+        return 2
+
+    assert Relay[str, int]("test", 0.05, 8).ask({"a": first, "b": second}) == ({"a": 1, "b": 2}, {"a": HUNG})
+
+
+def test_those_that_are_asked_apart_leave_a_thread_to_the_others() -> None:
+    door = threading.Event()
+    relay = Relay[str, bool]("test", 0.05, 2)
+    try:
+        said, why = relay.ask({"a": door.wait, "b": door.wait, "c": door.is_set}, ("a", "b"))
+        assert said == {"c": False}
+        assert why == {"a": HUNG, "b": "too many are hung"}
+    finally:
+        door.set()
+
+
+def test_one_that_was_slow_and_went_leaves_quiet_beats_to_the_others(tmp_path: Path) -> None:
+    planted(tmp_path)
+    host = Host(tmp_path, live=False)
+
+    def parts(key: str, path: str) -> list[Gauge]:
+        return [Gauge(HostFile(host, f"{path}/n"), Reading("x", None, "1", {"id": key}))]
+
+    folder = Folder(host, Kind("d", r"m\d+", lambda path: told(host, f"{path}/id"), parts, 8))
+
+    def beat(hung: AbstractSet[Topic], out: AbstractSet[Topic]) -> dict[str, float | str | None]:
+        folder.hear({topic: question() for topic, question in folder.look(out).items()})
+        known, tried, _apart = folder.questions(out, 0.0)
+        answers = {topic: question() for topic, question in {**known, **tried}.items() if topic not in hung}
+        folder.hear(answers)
+        return table(folder.readings(answers, dict.fromkeys(hung, HUNG), out | hung, 0.0))
+
+    assert beat(set(), set()) == {"x a0": 0, "x a1": 1, "x a2": 2}
+    assert beat({"a1"}, set()) == {"x a0": 0, "x a1": "hung", "x a2": 2}
+    shutil.rmtree(tmp_path / "d/m1")
+    assert [beat(set(), {"a1"}) for _beat in range(60)][-1] == {"x a0": 0, "x a1": "gone", "x a2": 2}
+    assert any(folder.quiet() for _beat in range(2))
 
 
 def test_who_drops_a_roster_ends_its_thread_at_once(tmp_path: Path) -> None:

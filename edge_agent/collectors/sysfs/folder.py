@@ -2,7 +2,7 @@
 
 What reads files is a question (`inquiry`), which may take as long as it will. All that is kept is touched by the asker
 alone, before questions are asked and after they were answered. An answer counts only while its member is still in the
-place that was asked.
+place that was asked, and its readings for `_LATEST` seconds of uptime: what hung for long may have been read before.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,6 +20,7 @@ from edge_agent.model.ports import Host
 from edge_agent.model.reading import Reading
 
 _VANISHED = frozenset({"missing", "unreadable: ENODEV", "unreadable: ENXIO"})
+_LATEST = 10.0
 
 
 class Folder:
@@ -65,6 +66,7 @@ class Folder:
 
     def look(self, out: AbstractSet[Topic]) -> Questions:
         """What must be known before members can be named, where something is new."""
+        self._steady = None  # a look may take members from their places
         asked: Questions = {place: partial(self._inquiry.who, place) for place in self._places.look(self._doubted)}
         if self._places.is_due:
             asked = {None: self._inquiry.before, **asked}
@@ -79,7 +81,7 @@ class Folder:
             elif isinstance(topic, str) and self._is_news(topic, answer):
                 self._members[topic], self._steady = answer.member, None
 
-    def questions(self, out: AbstractSet[Topic]) -> tuple[Questions, Questions, Collection[Topic]]:
+    def questions(self, out: AbstractSet[Topic], now: float) -> tuple[Questions, Questions, Collection[Topic]]:
         """What is asked at this beat: what answered in time when it was looked at last, what is tried, which apart.
 
         What was slow is asked apart. Once a round it gets its chance among the others, as the last.
@@ -95,26 +97,28 @@ class Folder:
                 continue
             if is_due or key in self._fresh:
                 what = self._places.said(place) if is_due else None
-                (last if key in self._slow else asked)[key] = partial(self._inquiry.looked, key, place, member, what)
+                question = partial(self._inquiry.looked, key, place, member, what, now)
+                (last if key in self._slow else asked)[key] = question
             elif member is not None and member.place == place:
-                (asked if key in self._slow else known)[key] = partial(self._inquiry.read, key, member)
+                (asked if key in self._slow else known)[key] = partial(self._inquiry.read, key, member, now)
         self._fresh -= asked.keys() | last.keys()
         asked.update((place, partial(self._inquiry.who, place)) for place in due if place not in out)
         apart = self._slow & asked.keys()
-        self._slow -= asked.keys() | last.keys()
+        self._slow -= last.keys()
         return known, asked | last, apart
 
     def readings(
-        self, answers: Mapping[Topic, Answer], why: Mapping[Topic, str], out: AbstractSet[Topic]
+        self, answers: Mapping[Topic, Answer], why: Mapping[Topic, str], out: AbstractSet[Topic], now: float
     ) -> list[Reading]:
         """What was answered, and why the rest was not."""
-        self._slow.update(topic for topic, reason in why.items() if reason == HUNG)
         places, told = self._places.at, list[Reading]()
+        self._slow = self._slow - (answers.keys() - why.keys()) | {topic for topic in why if why[topic] == HUNG}
+        self._fresh |= {key for key in places.keys() & why.keys() - self._slow if self._is_new(key, places[key])}
         for key, member in self._members.items():
             answer = answers.get(key, NOTHING)
             if key not in places:
                 told += absent(member.parts, "gone")
-            elif answer.member is member and answer.place == places[key]:
+            elif answer.member is member and answer.place == places[key] and now - answer.asked <= _LATEST:
                 told += answer.readings
             else:
                 told += absent(member.parts, why.get(key) or (HUNG if key in out else "gone"))
@@ -129,7 +133,7 @@ class Folder:
         if left is not None:
             self._members = {key: member for key, member in self._members.items() if key not in left}
             self._fresh = {key for key, place in self._places.at.items() if self._is_new(key, place)}
-            self._steady = None
+            self._slow &= self._places.at.keys()
 
     def _is_here(self, key: str, member: Member) -> bool:
         """Whether its parts are known where it is now."""

@@ -22,6 +22,8 @@ class Answer(NamedTuple):
     member: Member | None = None
     """Its parts, where they were read."""
     readings: Sequence[Reading] = ()
+    asked: float = 0.0
+    """When its files were to be read, in seconds of the machine's uptime."""
 
 
 NOTHING = Answer()
@@ -47,10 +49,10 @@ class Inquiry:
         """What is there."""
         return Answer(place, self._what(place))
 
-    def looked(self, key: str, place: Place, member: Member | None, what: str | None) -> Answer:
+    def looked(self, key: str, place: Place, member: Member | None, what: str | None, now: float) -> Answer:
         """Read a member whose parts are looked for; first that it is still the one that it was, if that is given."""
-        if what is not None and (now := self._what(place)) != what:
-            return Answer(place, now)
+        if what is not None and (found := self._what(place)) != what:
+            return Answer(place, found)
         if member is None or member.place != place or self._kind.rests(key, place.path) is None:
             try:
                 member = renewed(member, place, self._kind.parts(key, place.path))
@@ -58,10 +60,10 @@ class Inquiry:
                 if member is None or member.place.path != place.path:
                     return NOTHING  # it is looked at again
                 member = member._replace(place=place)
-        return self.read(key, member)
+        return self.read(key, member, now)
 
-    def read(self, key: str, member: Member) -> Answer:
+    def read(self, key: str, member: Member, now: float) -> Answer:
         """Read a member."""
         why = self._kind.rests(key, member.place.path)
         told = absent(member.parts, why) if why else [reading for part in member.parts for reading in part.read()]
-        return Answer(member.place, None, member, told)
+        return Answer(member.place, None, member, told, now)

@@ -7,7 +7,8 @@ and are waited for no longer than the rest takes; as long as others, where there
 told once, by `late`.
 
 There are at most `most` threads whose questions are out; from then on the rest is not asked (`too many are hung`, or
-`no thread` where the machine has none). None holds the end of the process.
+`no thread` where the machine has none). One of them is kept for those that are not asked apart: what is slow alone does
+not keep others from being asked. None holds the end of the process.
 
 A question runs in a thread of ours while the asker goes on: what it touches nobody else may touch until its answer was
 taken. What a question raises is raised where its answer is taken. Not handled: a thread that never comes back stays
@@ -47,20 +48,20 @@ class Relay(Generic[K, T]):
         return _taken(self._late()) if self._out else {}
 
     def ask(self, questions: Mapping[K, Callable[[], T]], apart: Collection[K] = ()) -> tuple[dict[K, T], dict[K, str]]:
-        """The answers, and why there is none to the other questions."""
+        """The answers, and why there is none to the other questions, or was none when it was waited for."""
         found: dict[K, T | Raised] = {}
         why: dict[K, str] = {}
         left = [asked for asked in questions.items() if asked[0] not in apart]
         patience, lines = 0.0 if left else self._patience, []
         for key in apart:
-            line = self._begun([(key, questions[key])])
+            line = self._begun([(key, questions[key])], self._most - 1)
             if isinstance(line, str):
                 why[key] = line
             else:
                 self._out[key] = line
                 lines.append(line)
         while left:
-            line = self._begun(left)
+            line = self._begun(left, self._most)
             if isinstance(line, str):
                 why.update((key, line) for key, _question in left)
                 break
@@ -69,8 +70,11 @@ class Relay(Generic[K, T]):
             found.update(line.answers())
             if not is_ended:
                 after = {key for key, _question in left}
-                self._out.update((key, line) for key, _question in asked if key not in found and key not in after)
+                behind = [key for key, _question in asked if key not in found and key not in after]
+                self._out.update(dict.fromkeys(behind, line))
+                why.update(dict.fromkeys(behind, HUNG))
             self._leave(line)
+            found.update(self._late())
         for line in lines:
             if not line.wait(patience):
                 patience = 0.0  # the others had as long
@@ -89,9 +93,9 @@ class Relay(Generic[K, T]):
             del self._out[key]
         return found
 
-    def _begun(self, questions: list[tuple[K, Callable[[], T]]]) -> Line[K, T] | str:
+    def _begun(self, questions: list[tuple[K, Callable[[], T]]], most: int) -> Line[K, T] | str:
         """A line of questions in a thread's hands, or why it is not."""
-        if len(self._out) >= self._most:
+        if len(self._out) >= most:
             return "too many are hung"
         if not self._idle:
             runner = Runner[K, T](self._name)

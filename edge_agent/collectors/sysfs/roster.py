@@ -7,8 +7,9 @@ while that is the same folder: a number that became another's gives a look, and 
 
 A member is tried when it is looked at: in a thread beside the collector's (`relay`), so one that takes long, or never
 comes back, costs its own readings only, from the first look on: the others wait for it for a moment, once. It is absent
-as `hung` while it is out; a late answer is told at the next beat if the member is still where it was. One that was slow
-is asked in a thread of its own, beside the others, until it is quick again.
+as `hung` while it is out; a late answer is told at the next beat if the member is still where it was, unless by the
+machine's uptime it was asked long ago. One that was slow is asked in a thread of its own, beside the others, until it
+is quick again.
 
 Between two looks the collector itself reads what was quick, since handing that over would cost half as much again as
 reading it. If one becomes slow meanwhile the others wait for it that once; where the machine's uptime says that reading
@@ -62,31 +63,31 @@ class Roster:
 
     def collect(self) -> list[Reading]:
         """Read every member once."""
+        began = self._seconds()
         if self._wary or self._relay.out:
             self._wary = max(0, self._wary - 1)
-            return self._try(is_wary=True)
-        began = self._seconds()
+            return self._try(began, is_wary=True)
         told = self._folder.quiet()
         if told is None:
-            told = self._try(is_wary=False)
+            told = self._try(began, is_wary=False)
         if self._seconds() - began > _LONG:
             self._wary = _WARY
         return told
 
-    def _try(self, *, is_wary: bool) -> list[Reading]:
+    def _try(self, now: float, *, is_wary: bool) -> list[Reading]:
         """Read all, what is looked at by the relay, and all of them by it who `is_wary`."""
         folder, relay = self._folder, self._relay
         answers = relay.late()
         folder.hear(answers)
         if unknown := folder.look(relay.out):
             answers.update(self._ask(unknown)[0])
-        known, tried, apart = folder.questions(relay.out)
+        known, tried, apart = folder.questions(relay.out, now)
         if is_wary:
             known, tried = {}, {**known, **tried}
         said, why = self._ask(tried, apart) if tried else ({}, {})
         answers.update(said)
         answers.update({topic: question() for topic, question in known.items()})
-        return folder.readings(answers, why, relay.out)
+        return folder.readings(answers, why, relay.out, now)
 
     def _seconds(self) -> float:
         """For how long the machine runs; 0 where it does not say, or nobody needs to know."""
