@@ -44,8 +44,6 @@ class Doors(dict[str, int]):
         self.asked: list[str] = []
         self.waiting = threading.Semaphore(0)
         """One more for each thread that came to a door."""
-        self.stretched: dict[str, Path] = {}
-        """Files whose reading takes 4 s, by the uptime that is told here."""
         self._gets = Counter[str]()
         """How often each was asked for: twice a read, by its name and by where that leads. The first of them waits."""
 
@@ -56,10 +54,7 @@ class Doors(dict[str, int]):
 
     def come(self, path: str) -> None:
         """Somebody reads this."""
-        if path in self.stretched:
-            uptime = self.stretched.pop(path)
-            uptime.write_text(f"{float(uptime.read_text().split()[0]) + 4:.2f} 0.00\n")
-        elif path in self:
+        if path in self:
             self.asked.append(path)
             self.waiting.release()
             self.open.wait(LONG)
@@ -115,12 +110,6 @@ class Members:
         gauge = Gauge(HostFile(self.host, f"{path}/n"), Reading("x", None, "1", {"id": key}))
         return [Guarded(self._held, f"{path}/n", gauge)]
 
-    def beat_slowly(self, held: Doors, *files: str) -> dict[str, float | str | None]:
-        """What is told at a beat at which these take 4 s each."""
-        plant(self.host.root, {"proc/uptime": "100.00 0.00"})
-        held.stretched = dict.fromkeys(files, self.host.root / "proc/uptime")
-        return self.beat()
-
     def beat(self) -> dict[str, float | str | None]:
         """What is told at one beat."""
         return table(self.roster.collect())
@@ -151,13 +140,23 @@ def test_one_that_never_answers_costs_its_own_readings_only_from_the_first_beat_
         assert members.until(whole)
 
 
+@pytest.mark.parametrize("beats", [2, 9, 10, 49])
+def test_one_that_was_quick_and_never_answers_again_costs_its_own_readings_only(tmp_path: Path, beats: int) -> None:
+    whole = planted(tmp_path)
+    with doors() as held:
+        members = Members(tmp_path, held)
+        for _beat in range(beats):
+            assert members.beat() == whole
+        held.shut("d/m1/n")
+        for _beat in range(60):
+            assert members.beat() == {**whole, "x a1": "hung"}
+
+
 def test_one_that_hangs_is_absent_with_its_reason_and_its_late_answer_is_told_once(tmp_path: Path) -> None:
     whole = planted(tmp_path)
     with doors() as held:
         members = Members(tmp_path, held)
         assert members.beat() == whole
-        slow = [f"d/m{n}/n" for n in range(3)]  # all: one or two may be looked at just now
-        assert members.beat_slowly(held, *slow) == whole, "the others wait for it this once"
         held.shut("d/m1/n")
         for _beat in range(3):
             assert members.beat() == {**whole, "x a1": "hung"}
@@ -184,7 +183,6 @@ def test_hung_members_are_bounded_and_so_are_threads(tmp_path: Path) -> None:
     with doors() as held:
         members = Members(tmp_path, held)
         assert members.beat() == whole
-        members.beat_slowly(held, *(f"d/m{n}/n" for n in range(20)))
         before = threading.active_count()
         held.shut(*(f"d/m{n}/n" for n in range(20)))
         for _beat in range(3):
@@ -206,7 +204,6 @@ def test_a_late_answer_of_a_member_whose_number_is_anothers_now_is_dropped(tmp_p
     with doors() as held:
         members = Members(tmp_path, held, numbered=True)
         assert members.beat() == {"x a": 1, "x b": 2, "x c": 3}
-        members.beat_slowly(held, "p/a/m1/n", "p/b/m2/n", "p/c/m3/n")
         held.shut("p/a/m1/n", "d/m1/n")
         assert members.beat() == {"x a": "hung", "x b": 2, "x c": 3}
         shutil.move(tmp_path / "p/a/m1", tmp_path / "away")
@@ -227,7 +224,7 @@ def test_a_late_answer_to_what_was_asked_long_ago_is_not_told_as_of_now(tmp_path
     with doors() as held:
         members = Members(tmp_path, held)
         assert members.beat() == whole
-        members.beat_slowly(held, *(f"d/m{n}/n" for n in range(3)))
+        plant(tmp_path, {"proc/uptime": "100.00 0.00"})
         held.shut("d/m1/n")
         assert members.beat() == {**whole, "x a1": "hung"}
         plant(tmp_path, {"proc/uptime": "259200.00 0.00"})
@@ -295,10 +292,10 @@ def test_one_that_was_slow_and_went_leaves_quiet_beats_to_the_others(tmp_path: P
 
     def beat(hung: AbstractSet[Topic], out: AbstractSet[Topic]) -> dict[str, float | str | None]:
         folder.hear({topic: question() for topic, question in folder.look(out).items()})
-        known, tried, _apart = folder.questions(out, 0.0)
-        answers = {topic: question() for topic, question in {**known, **tried}.items() if topic not in hung}
+        tried, _apart = folder.questions(out)
+        answers = {topic: question() for topic, question in tried.items() if topic not in hung}
         folder.hear(answers)
-        return table(folder.readings(answers, dict.fromkeys(hung, HUNG), out | hung, 0.0))
+        return table(folder.readings(answers, dict.fromkeys(hung, HUNG), out | hung))
 
     assert beat(set(), set()) == {"x a0": 0, "x a1": 1, "x a2": 2}
     assert beat({"a1"}, set()) == {"x a0": 0, "x a1": "hung", "x a2": 2}

@@ -2,10 +2,10 @@
 
 What reads files is a question (`inquiry`), which may take as long as it will. All that is kept is touched by the asker
 alone, before questions are asked and after they were answered. An answer counts only while its member is still in the
-place that was asked, and its readings for `_LATEST` seconds of uptime: what hung for long may have been read before.
+place that was asked.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from collections.abc import Set as AbstractSet
 from functools import partial
 
@@ -20,7 +20,6 @@ from edge_agent.model.ports import Host
 from edge_agent.model.reading import Reading
 
 _VANISHED = frozenset({"missing", "unreadable: ENODEV", "unreadable: ENXIO"})
-_LATEST = 10.0
 
 
 class Folder:
@@ -36,32 +35,34 @@ class Folder:
         """What was not answered in time when it was asked last."""
         self._doubted: set[str] = set()
         """Members of which a file is missing."""
-        self._steady: Sequence[tuple[str, Member, bool]] | None = None
-        """Members, and whether each is in its place; None where that is not what it was."""
-        self._rests = kind.rests
+        self._steady: Questions | None = None
+        """What is asked of all members where nothing else is; None where that is not what it was."""
 
     @property
     def is_small(self) -> bool:
         """Whether no member has another one beside it."""
         return len(self._places.at) <= 1
 
-    def quiet(self) -> list[Reading] | None:
-        """What is told at a beat at which nothing but members that were quick is asked; None at any other."""
+    def quiet(self) -> Questions | None:
+        """What is asked at a beat at which nothing but members that were quick is asked; None at any other."""
         is_doubted = self._doubted and not self._places.is_checked
         if self._fresh or self._slow or is_doubted or not self._places.is_quiet():
             return None
         if self._steady is None:
-            self._steady = [(key, member, self._is_here(key, member)) for key, member in self._members.items()]
-        told: list[Reading] = []
-        for key, member, is_here in self._steady:
-            if not is_here:
+            self._steady = {
+                key: partial(self._inquiry.read, key, member)
+                for key, member in self._members.items()
+                if self._is_here(key, member)
+            }
+        return self._steady
+
+    def quick(self, answers: Mapping[Topic, Answer]) -> list[Reading]:
+        """What is told at such a beat, when all have answered."""
+        told = [reading for answer in answers.values() for reading in answer.readings]
+        for key, member in self._members.items():
+            if key not in answers:
                 told += absent(member.parts, "gone")
-            elif why := self._rests(key, member.place.path):
-                told += absent(member.parts, why)
-            else:
-                for part in member.parts:
-                    told += part.read()
-        self._doubted = set(self._places.at) if not _VANISHED.isdisjoint(reading.reason for reading in told) else set()
+        self._doubted = set(self._places.at) if not _VANISHED.isdisjoint(reading[7] for reading in told) else set()
         return told
 
     def look(self, out: AbstractSet[Topic]) -> Questions:
@@ -81,14 +82,14 @@ class Folder:
             elif isinstance(topic, str) and self._is_news(topic, answer):
                 self._members[topic], self._steady = answer.member, None
 
-    def questions(self, out: AbstractSet[Topic], now: float) -> tuple[Questions, Questions, Collection[Topic]]:
-        """What is asked at this beat: what answered in time when it was looked at last, what is tried, which apart.
+    def questions(self, out: AbstractSet[Topic]) -> tuple[Questions, Collection[Topic]]:
+        """What is asked at this beat, and which of it apart: what was slow.
 
-        What was slow is asked apart. Once a round it gets its chance among the others, as the last.
+        Once a round that gets its chance among the others, as the last.
         """
         self._name()
         due = self._places.due()
-        known, asked, last = Questions(), Questions(), Questions()
+        asked, last = Questions(), Questions()
         for key, place in self._places.at.items():
             is_due = place in due
             due.discard(place)
@@ -97,18 +98,17 @@ class Folder:
                 continue
             if is_due or key in self._fresh:
                 what = self._places.said(place) if is_due else None
-                question = partial(self._inquiry.looked, key, place, member, what, now)
-                (last if key in self._slow else asked)[key] = question
+                (last if key in self._slow else asked)[key] = partial(self._inquiry.looked, key, place, member, what)
             elif member is not None and member.place == place:
-                (asked if key in self._slow else known)[key] = partial(self._inquiry.read, key, member, now)
+                asked[key] = partial(self._inquiry.read, key, member)
         self._fresh -= asked.keys() | last.keys()
         asked.update((place, partial(self._inquiry.who, place)) for place in due if place not in out)
         apart = self._slow & asked.keys()
         self._slow -= last.keys()
-        return known, asked | last, apart
+        return asked | last, apart
 
     def readings(
-        self, answers: Mapping[Topic, Answer], why: Mapping[Topic, str], out: AbstractSet[Topic], now: float
+        self, answers: Mapping[Topic, Answer], why: Mapping[Topic, str], out: AbstractSet[Topic]
     ) -> list[Reading]:
         """What was answered, and why the rest was not."""
         places, told = self._places.at, list[Reading]()
@@ -118,7 +118,7 @@ class Folder:
             answer = answers.get(key, NOTHING)
             if key not in places:
                 told += absent(member.parts, "gone")
-            elif answer.member is member and answer.place == places[key] and now - answer.asked <= _LATEST:
+            elif answer.member is member and answer.place == places[key]:
                 told += answer.readings
             else:
                 told += absent(member.parts, why.get(key) or (HUNG if key in out else "gone"))
@@ -136,7 +136,6 @@ class Folder:
             self._slow &= self._places.at.keys()
 
     def _is_here(self, key: str, member: Member) -> bool:
-        """Whether its parts are known where it is now."""
         return self._places.at.get(key) == member.place
 
     def _is_news(self, key: str, answer: Answer) -> bool:

@@ -6,7 +6,7 @@ A question runs beside its asker and may take as long as it will, so it gets wha
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from edge_agent.collectors.sysfs.kind import Kind
+from edge_agent.collectors.sysfs.kind import Kind, never
 from edge_agent.collectors.sysfs.member import Member, renewed
 from edge_agent.collectors.sysfs.names import Place
 from edge_agent.collectors.sysfs.parts import absent
@@ -22,8 +22,6 @@ class Answer(NamedTuple):
     member: Member | None = None
     """Its parts, where they were read."""
     readings: Sequence[Reading] = ()
-    asked: float = 0.0
-    """When its files were to be read, in seconds of the machine's uptime."""
 
 
 NOTHING = Answer()
@@ -39,6 +37,7 @@ class Inquiry:
     def __init__(self, kind: Kind, what: Callable[[Place], str | None]) -> None:
         """`what` says what is in a place."""
         self._kind, self._what = kind, what
+        self._may_rest = kind.rests is not never
 
     def before(self) -> Answer:
         """See what the kind must know of the whole."""
@@ -49,7 +48,7 @@ class Inquiry:
         """What is there."""
         return Answer(place, self._what(place))
 
-    def looked(self, key: str, place: Place, member: Member | None, what: str | None, now: float) -> Answer:
+    def looked(self, key: str, place: Place, member: Member | None, what: str | None) -> Answer:
         """Read a member whose parts are looked for; first that it is still the one that it was, if that is given."""
         if what is not None and (found := self._what(place)) != what:
             return Answer(place, found)
@@ -60,10 +59,13 @@ class Inquiry:
                 if member is None or member.place.path != place.path:
                     return NOTHING  # it is looked at again
                 member = member._replace(place=place)
-        return self.read(key, member, now)
+        return self.read(key, member)
 
-    def read(self, key: str, member: Member, now: float) -> Answer:
+    def read(self, key: str, member: Member) -> Answer:
         """Read a member."""
-        why = self._kind.rests(key, member.place.path)
-        told = absent(member.parts, why) if why else [reading for part in member.parts for reading in part.read()]
-        return Answer(member.place, None, member, told, now)
+        if self._may_rest and (why := self._kind.rests(key, member.place.path)):
+            return Answer(member.place, None, member, absent(member.parts, why))
+        told: list[Reading] = []
+        for part in member.parts:
+            told += part.read()
+        return Answer(member.place, None, member, told)

@@ -16,7 +16,7 @@ def _nobody(_path: str) -> None:
     """What most kinds say of a member that says nothing of itself."""
 
 
-def _never(_key: str, _path: str) -> None:
+def never(_key: str, _path: str) -> None:
     """When most kinds leave a member in peace."""
 
 
@@ -48,7 +48,7 @@ class Kind(NamedTuple):
     before: Callable[[], None] = _nothing
     """Called before each look, for what `identify` must know of the whole."""
     otherwise: Say = _nobody
-    rests: Callable[[str, str], str | None] = _never
+    rests: Callable[[str, str], str | None] = never
     """Why a member, by name and path, must not be touched now."""
     rank: Callable[[str], int] = _alike
     """What comes first, by name, where there are more than `most`."""

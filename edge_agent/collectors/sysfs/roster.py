@@ -5,17 +5,14 @@ The numbers in `hwmon3` or `thermal_zone7` follow the order in which drivers cam
 kept while this process runs. Such a member is read where its link leads, in the folder of the device itself, and only
 while that is the same folder: a number that became another's gives a look, and no reading.
 
-A member is tried when it is looked at: in a thread beside the collector's (`relay`), so one that takes long, or never
-comes back, costs its own readings only, from the first look on: the others wait for it for a moment, once. It is absent
-as `hung` while it is out; a late answer is told at the next beat if the member is still where it was, unless by the
-machine's uptime it was asked long ago. One that was slow is asked in a thread of its own, beside the others, until it
-is quick again.
+A member is read in a thread beside the collector's (`relay`), so one that takes long, or never comes back, costs its
+own readings only: the others wait for it for a moment, once. It is absent as `hung` while it is out; a late answer is
+told at the next beat if the member is still where it was, and if it was not asked long ago (`overdue`). One that was
+slow is asked in a thread of its own, beside the others, until it is quick again.
 
-Between two looks the collector itself reads what was quick, since handing that over would cost half as much again as
-reading it. If one becomes slow meanwhile the others wait for it that once; where the machine's uptime says that reading
-took long, all are handed over for the next `_WARY` beats. What is at hand, as the clocks of processors, is never handed
-over, nor is a member that has none beside it: the collector's own time limit is for it. Nor are folders, links and
-numbers of folders, which the kernel answers from memory.
+What is at hand, as the clocks of processors, is not handed over, nor is a member that has none beside it: the
+collector's own time limit is for it. Nor are folders, links and numbers of folders, which the kernel answers from
+memory.
 
 The folder is listed at the first beat and every 50th, and once between when a file that was there is missing. In
 between each member's parts are looked for again, some members at a time, and what it is. So what appears, a
@@ -34,17 +31,14 @@ from weakref import proxy
 from edge_agent.collectors.sysfs.folder import Folder
 from edge_agent.collectors.sysfs.inquiry import Answer, Questions, Topic
 from edge_agent.collectors.sysfs.kind import Kind
-from edge_agent.collectors.sysfs.relay import Relay
+from edge_agent.collectors.sysfs.overdue import Overdue
+from edge_agent.collectors.sysfs.relay import HUNG, Relay
 from edge_agent.kit.hostfile import HostFile
 from edge_agent.model.ports import Host
 from edge_agent.model.reading import Reading
 
 _PATIENCE = 0.25
 """Seconds; more than threads of a busy machine wait for their turn."""
-_LONG = 0.5
-"""Seconds of uptime in which all members are read, unless one is slow."""
-_WARY = 300
-"""Beats for which members are handed over after one of them was slow."""
 _MOST_HUNG = 8
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -56,42 +50,38 @@ class Roster:
     def __init__(self, host: Host, kind: Kind) -> None:
         self._folder = Folder(host, _loose(kind))
         self._relay = Relay[Topic, Answer](f"read {kind.folder}", _PATIENCE, _MOST_HUNG)
+        self._overdue = Overdue()
         self._is_at_hand = kind.is_at_hand
         self._uptime = HostFile(host, "proc/uptime")
-        self._is_watched = host.live and not kind.is_at_hand
-        self._wary = 0
 
     def collect(self) -> list[Reading]:
         """Read every member once."""
-        began = self._seconds()
-        if self._wary or self._relay.out:
-            self._wary = max(0, self._wary - 1)
-            return self._try(began, is_wary=True)
-        told = self._folder.quiet()
-        if told is None:
-            told = self._try(began, is_wary=False)
-        if self._seconds() - began > _LONG:
-            self._wary = _WARY
-        return told
+        folder, relay, overdue = self._folder, self._relay, self._overdue
+        steady = None if relay.out else folder.quiet()
+        if steady is not None:
+            answers, why = self._ask(steady)
+            if not why:
+                return folder.quick(answers)
+        else:
+            began = self._uptime_now()
+            late = relay.late()
+            folder.hear(late)
+            answers = overdue.timely(late, began)
+            if unknown := folder.look(relay.out):
+                said, why = self._ask(unknown)
+                folder.hear(said)
+                answers.update(said)
+            tried, apart = folder.questions(relay.out)
+            said, why = self._ask(tried, apart)
+            folder.hear(said)
+            answers.update(overdue.timely(said, began))
+            why.update(dict.fromkeys(said.keys() - answers.keys(), HUNG))
+        overdue.note(relay.out, self._uptime_now())
+        return folder.readings(answers, why, relay.out)
 
-    def _try(self, now: float, *, is_wary: bool) -> list[Reading]:
-        """Read all, what is looked at by the relay, and all of them by it who `is_wary`."""
-        folder, relay = self._folder, self._relay
-        answers = relay.late()
-        folder.hear(answers)
-        if unknown := folder.look(relay.out):
-            answers.update(self._ask(unknown)[0])
-        known, tried, apart = folder.questions(relay.out, now)
-        if is_wary:
-            known, tried = {}, {**known, **tried}
-        said, why = self._ask(tried, apart) if tried else ({}, {})
-        answers.update(said)
-        answers.update({topic: question() for topic, question in known.items()})
-        return folder.readings(answers, why, relay.out, now)
-
-    def _seconds(self) -> float:
-        """For how long the machine runs; 0 where it does not say, or nobody needs to know."""
-        if not self._is_watched:
+    def _uptime_now(self) -> float:
+        """For how many seconds the machine runs; 0 where it does not say, or no answer is out."""
+        if not self._relay.out:
             return 0.0
         try:
             return float(self._uptime.reread().split()[0])
@@ -105,7 +95,6 @@ class Roster:
             said, why = {topic: question() for topic, question in questions.items()}, dict[Topic, str]()
         else:
             said, why = self._relay.ask(questions, apart)
-        self._folder.hear(said)
         return said, why
 
 
