@@ -4,6 +4,8 @@ The daemons (`run`, `hub`, `up`) are dispatched here before the command line's l
 carry tables and colours in its memory for a year.
 """
 
+import gc
+import signal
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -14,15 +16,23 @@ from edge_agent.cli.reader import until_nobody_reads
 from edge_agent.model.failure import DeviceError
 
 _DAEMONS = ("run", "hub", "up")
+_INTERRUPTED = 128 + signal.SIGINT
+"""What a shell calls a command that Ctrl-C ended."""
 
 
 def main() -> None:
     """Run the command that the arguments name; the exit code is 0 good, 1 found something bad, 2 used wrongly.
 
-    One whose reader went away ends without a word (`cli.reader`).
+    One whose reader went away ends without a word (`cli.reader`), and one that Ctrl-C ends, also while its code loads.
     """
-    with until_nobody_reads():
-        _run(sys.argv[1:])
+    try:
+        with until_nobody_reads():
+            _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+    finally:
+        # The interpreter looks for garbage in all that was loaded as it ends: most of the time that an end takes.
+        gc.freeze()
 
 
 def _run(argv: list[str]) -> None:

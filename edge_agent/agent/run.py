@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import signal
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -10,6 +10,7 @@ import anyio
 from edge_agent.agent.agent import Agent
 from edge_agent.agent.logs import Log
 from edge_agent.agent.machine import Ports, real_ports
+from edge_agent.agent.stopping import when_told_to_stop
 from edge_agent.config.load import Loaded
 from edge_agent.config.reach import reach_of
 from edge_agent.kit.notify import service_notifier
@@ -20,7 +21,7 @@ _LAST_RESORT = 28.0
 
 
 def run(loaded: Loaded, root: Path) -> None:
-    """Run until SIGTERM or SIGINT; EdgeError when it cannot be begun."""
+    """Run until it is told to stop (`agent.stopping`); EdgeError when it cannot be begun."""
     ports = real_ports(root)
     asyncio.run(_run(make_agent(loaded, ports), ports.host.commands))
 
@@ -32,21 +33,17 @@ def make_agent(loaded: Loaded, ports: Ports) -> Agent:
 
 async def _run(agent: Agent, commands: Commands | None) -> None:
     stop = anyio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _stop, loop, stop, commands)
+    when_told_to_stop(partial(_stop, stop, commands), again=partial(_leave, commands))
     await agent.run(stop)
 
 
-def _stop(loop: asyncio.AbstractEventLoop, stop: anyio.Event, commands: Commands | None) -> None:
-    """Stop in good order; at once when told a second time, or when something hangs.
+def _stop(stop: anyio.Event, commands: Commands | None) -> None:
+    """Stop in good order; at once when something hangs, or when told again.
 
     An end without order costs what `kill -9` costs: the next start seals what is open. Programs beside it are killed.
     """
-    if stop.is_set():
-        _leave(commands)
     stop.set()
-    loop.call_later(_LAST_RESORT, _leave, commands)
+    asyncio.get_running_loop().call_later(_LAST_RESORT, _leave, commands)
 
 
 def _leave(commands: Commands | None) -> None:

@@ -1,6 +1,6 @@
 """`edge-agent hub`: the hub as a daemon, and what its operator needs at a shell.
 
-    edge-agent hub                 serve until SIGTERM
+    edge-agent hub                 serve until it is told to stop
     edge-agent hub device ID       a new key for a device, shown once, with the lines for its config
     edge-agent hub token           a one-time login link
     edge-agent hub backup FILE     the whole hub in one file
@@ -12,7 +12,6 @@ All but the first and the last work beside a running hub, too. Parsed by the sta
 import argparse
 import asyncio
 import os
-import signal
 import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -23,6 +22,7 @@ import anyio
 import orjson
 
 from edge_agent.agent.logs import configure_logs
+from edge_agent.agent.stopping import when_told_to_stop
 from edge_agent.cli.failure import tell
 from edge_agent.cli.hubbackup import back_up, restore
 from edge_agent.hub.folder import database_of
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     shared.add_argument("--port", type=int, metavar="N", help="where it listens")
     parser = argparse.ArgumentParser(
         prog="edge-agent hub",
-        description="Ingest, instruction stream, storage and page: until SIGTERM or SIGINT.",
+        description="Ingest, instruction stream, storage and page: until SIGTERM, SIGINT or SIGHUP.",
         epilog="example: edge-agent hub --folder /var/lib/edge-hub --port 8480",
         parents=[shared],
     )
@@ -124,10 +124,9 @@ def _add_backups(verbs: Any, shared: argparse.ArgumentParser) -> None:
 
 async def _serve(settings: Settings, told: argparse.Namespace) -> None:
     serving = anyio.CancelScope()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, serving.cancel)
+    when_told_to_stop(serving.cancel)
     if told.until_stdin_ends:
+        loop = asyncio.get_running_loop()
         loop.add_reader(sys.stdin.fileno(), _end, loop, serving)
 
     async def announce(hub: Hub, address: str) -> None:

@@ -1,7 +1,8 @@
 """The hub as a child process of `up`: started, asked for its address and keys, started again when it dies.
 
 The child prints one JSON line once it serves (`edge-agent hub --json`). It is ended with SIGTERM and given time to
-close its store. It dies with its parent even if that is killed: its standard input is a pipe that ends then.
+close its store. It dies with its parent even if that is killed: its standard input is a pipe that ends then. In a
+session of its own it hears nothing of a terminal's Ctrl-C or end: the agent beside it still pushes to it at its stop.
 """
 
 import asyncio
@@ -65,7 +66,9 @@ class HubChild:
             await self._start()
 
     async def _start(self) -> None:
-        self._child = child = await asyncio.create_subprocess_exec(*self._command, stdin=PIPE, stdout=PIPE)
+        self._child = child = await asyncio.create_subprocess_exec(
+            *self._command, stdin=PIPE, stdout=PIPE, start_new_session=True
+        )
         assert child.stdout is not None, "its output is a pipe"
         with anyio.move_on_after(_START_LIMIT):
             line = await child.stdout.readline()

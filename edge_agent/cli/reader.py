@@ -32,7 +32,7 @@ def until_nobody_reads() -> Iterator[None]:
     except (BrokenPipeError, SystemExit, BaseExceptionGroup) as error:
         if not (_is_exit(error) or (_is_of_a_pipe(error) and _is_unread())):
             raise
-        _let_go()
+        let_go()
         raise SystemExit(ENDED) from None
 
 
@@ -58,8 +58,8 @@ def _is_unread() -> bool:
         return False
 
 
-def _let_go() -> None:
-    """What is still to be written goes nowhere: the interpreter writes it at its end."""
+def let_go() -> None:
+    """What is still to be written to standard output goes nowhere: the interpreter writes it at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     with suppress(OSError, ValueError):
         os.dup2(nowhere, sys.stdout.fileno())

@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     """Run the agent until it is told to stop; 2 when the config is wrong, with nothing touched."""
     parser = argparse.ArgumentParser(
         prog="edge-agent run",
-        description="Sample, buffer, push, obey: until SIGTERM or SIGINT.",
+        description="Sample, buffer, push, obey: until SIGTERM, SIGINT or SIGHUP.",
         epilog="example: edge-agent run --config /etc/edge-agent/agent.toml",
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="default: /etc/edge-agent/agent.toml")

@@ -9,8 +9,8 @@ everything was pushed.
 
 import argparse
 import asyncio
+import errno
 import os
-import signal
 import sys
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,8 +24,10 @@ from edge_agent.agent.agent import Agent
 from edge_agent.agent.cost import own_cost
 from edge_agent.agent.machine import Ports, real_ports
 from edge_agent.agent.run import make_agent
+from edge_agent.agent.stopping import when_told_to_stop
 from edge_agent.cli.failure import tell
 from edge_agent.cli.hubchild import HubChild
+from edge_agent.cli.reader import let_go
 from edge_agent.config.load import Loaded, load
 from edge_agent.kit.scopes import running
 from edge_agent.link.keyfile import KeyFile
@@ -96,8 +98,7 @@ def _port(text: str) -> int:
 async def _up(wishes: Wishes) -> int:
     stop = anyio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    when_told_to_stop(stop.set)
     device = "this-machine"
     file = wishes.folder / "agent/agent.toml"
     if file.exists():
@@ -177,7 +178,7 @@ class _Display:
                 f"{agent.tally.series} series  {agent.tally.readings:,} readings  {pushed} batches pushed"
                 f"  {held} buffered  {'; '.join(bad) if bad else 'all well'}"
             )
-            print(f"\r\x1b[K{line[:150]}" if terminal else line, end="" if terminal else "\n", flush=True)
+            _say(f"\r\x1b[K{line[:150]}" if terminal else line, end="" if terminal else "\n")
 
 
 async def _stored(loaded: Loaded, ports: Ports, agent: Agent) -> int:
@@ -201,12 +202,20 @@ async def _stored(loaded: Loaded, ports: Ports, agent: Agent) -> int:
 
 def _print(summary: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode())
+        _say(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode())
         return
-    print()
     width = max(map(len, summary))
-    for name, value in summary.items():
-        print(f"{name:<{width}}  {value:,}")
+    _say("\n".join(["", *(f"{name:<{width}}  {value:,}" for name, value in summary.items())]))
+
+
+def _say(text: str, end: str = "\n") -> None:
+    """Print; to nobody once the terminal is gone, of which SIGHUP tells: the end in order goes on."""
+    try:
+        print(text, end=end, flush=True)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        let_go()
 
 
 _FILE = """\
