@@ -287,6 +287,29 @@ def test_a_place_that_became_anothers_is_not_read_while_the_folder_cannot_be_lis
     assert folder.after(1) == {"x a/n": "gone", "x b/n": 2, "x z/n": 9}
 
 
+def test_what_a_link_in_circles_led_to_is_asked_where_it_leads_then(tmp_path: Path) -> None:
+    plant(tmp_path, {"p/a/n": "1"})
+    (tmp_path / "d").mkdir()
+    link, asked = tmp_path / "d/m1", set[str]()
+    link.symlink_to("m1")
+    host = Host(tmp_path, live=False)
+
+    def identify(path: str) -> str:
+        (tmp_path / path / "n").stat()
+        asked.add(path)
+        return path
+
+    def parts(_key: str, path: str) -> list[Gauge]:
+        return [Gauge(HostFile(host, f"{path}/n"), Reading("x", None, "1"))]
+
+    roster = Roster(host, Kind("d", r"m\d+", identify, parts, 8, numbered=True))
+    roster.collect()
+    link.unlink()
+    link.symlink_to("../p/a")
+    assert table([roster.collect() for _beat in range(60)][-1]) == {"x": 1}
+    assert asked == {"p/a"}
+
+
 def test_no_series_falls_silent_whatever_happens_to_the_files(tmp_path: Path) -> None:
     chance = Random(1)
     plant(tmp_path, MACHINE)

@@ -14,7 +14,10 @@ from edge_agent.model.ports import Host
 
 
 class Place(NamedTuple):
-    """An entry of the folder, the path at which its member is read, where that leads, and which folder is there."""
+    """An entry of the folder, the path at which its member is read, where that leads, and which folder is there.
+
+    `node` is None where there is none, as behind a link that leads to itself.
+    """
 
     entry: str
     path: str
@@ -74,14 +77,14 @@ class Names:
         try:
             real = resolved(self._host, entry)
         except OSError:  # links in circles
-            real = entry
+            return Place(name, entry, entry, None)
         return Place(name, real if self._kind.numbered else entry, real, self.node(real))
 
     def what(self, place: Place) -> str | None:
-        """What is there, by its files."""
+        """What is there, by its files; nobody, where there was nothing: what comes is asked for where it is then."""
         before = self._said.get(place.path)
         try:
-            return self._kind.identify(place.path)
+            return self._kind.identify(place.path) if place.node is not None else None
         except OSError:
             if before is not None and before.place[1:] == place[1:]:
                 return before.what
