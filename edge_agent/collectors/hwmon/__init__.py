@@ -16,7 +16,7 @@ Left to others: chips that an enabled collector claims, what a thermal zone show
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edge_agent.collectors.hwmon.channels import CARDS, DISKS, LIMITS, UNNAMED, Chip, channels, driver_of
+from edge_agent.collectors.hwmon.channels import CARDS, DISKS, LIMITS, Chip, channels, driver_of
 from edge_agent.collectors.hwmon.chip import chip, files_at, zone_names
 from edge_agent.collectors.sysfs.kind import Kind
 from edge_agent.collectors.sysfs.labels import Labels
@@ -74,7 +74,7 @@ class Hwmon:
 
     def _unnamed(self, path: str) -> str | None:
         names = names_in(self._host, files_at(self._host, path))
-        return chip(self._host, path, UNNAMED, self._zones) if names and "name" not in names else None
+        return chip(self._host, path, "unnamed", self._zones) if names and "name" not in names else None
 
     def _rests(self, key: str, path: str) -> str | None:
         if driver_of(key) not in _SLEEPERS:

@@ -9,8 +9,8 @@ on the chip, which the wiring fixes.
 Numbers that mean that nothing is measured are `invalid`: a temperature of -100 Cel or less, turns a minute below 0 or
 of 65535, which several drivers tell of a fan that their register knows nothing of (16 bits of ones: nct6687, max31785,
 embedded controllers of laptops), a `pwm` beyond its 255 steps, and 0 Cel or less of a ThinkPad, whose controller says 0
-of a sensor that the model does not have, and of a chip without a name, which may be one. Limits that are not above 0,
-or that no temperature could reach, are registers that nobody set, and are left out.
+of a sensor that the model does not have. Limits that are not above 0, or that no temperature could reach, are registers
+that nobody set, and are left out.
 """
 
 import re
@@ -66,9 +66,8 @@ _OWNERS = {
 }
 """What the power and energy of a chip are those of; others are power supplies, or stand in a supply's wire."""
 DISKS, CARDS = _OWNERS["physical_disk"], _OWNERS["gpu"]
-UNNAMED = "unnamed"
-_NOT_THERE = {("thinkpad", "temp"): (0, None), (UNNAMED, "temp"): (0, None)}
-"""Bounds that a driver has of its own."""
+_NOT_THERE = {("platform/thinkpad_hwmon", "temp"): (0, None)}
+"""Bounds of chips of a device, whatever they say that they are."""
 _SHUNTS = {"ina3221": frozenset({"in4", "in5", "in6", "in7"})}
 """Voltages that a chip tells in microvolts (kernel: Documentation/hwmon/ina3221.rst)."""
 
@@ -92,6 +91,11 @@ def driver_of(key: str) -> str:
     return key.partition("@")[0].partition("#")[0]
 
 
+def device_of(key: str) -> str:
+    """The device that it sits on."""
+    return key.partition("@")[2].partition("#")[0]
+
+
 def channels(chip: Chip, labels: Labels, *, alarms: bool) -> list[Sequence[Part]]:
     """The parts of each channel of a chip."""
     found: dict[str, tuple[str, str]] = {}
@@ -109,7 +113,7 @@ def channels(chip: Chip, labels: Labels, *, alarms: bool) -> list[Sequence[Part]
 
 def _parts(chip: Chip, channel: str, file: str, kind: str, alarming: Sequence[str], labels: Labels) -> Iterator[Part]:
     quantity, scale, driver = _QUANTITIES[kind], _QUANTITIES[kind].scale, driver_of(chip.key)
-    digits, bounds = quantity.digits, _NOT_THERE.get((driver, kind), quantity.bounds)
+    digits, bounds = quantity.digits, _NOT_THERE.get((device_of(chip.key), kind), quantity.bounds)
     if channel in _SHUNTS.get(driver, ()):
         scale, digits = _MICRO, 6
     attributes = {"hw.id": f"{chip.key}/{channel}", "hw.parent": chip.key}

@@ -29,8 +29,10 @@ _EVERY = 30
 _TREES = ("proc/device-tree", "sys/firmware/devicetree/base")
 """The first is a link to the second; a container may have either, bound."""
 _RELEASE = "etc/nv_tegra_release"
-_MOST, _LONGEST = 4096, 256
-"""Bytes of a file, and characters of a model."""
+_MOST = 4096
+"""Bytes of a file."""
+_FIT = re.compile(r"[^\ufffd]{1,256}")
+"""A model: none of its bytes stood for no character."""
 _L4T = re.compile(rb"R(\d{1,3}) \(release\), REVISION: (\d{1,3}(?:\.\d{1,3})*)")
 _CHIP = re.compile(rb"nvidia,tegra(210|186|194|23[4x]|26[4x])\b")
 _MOST_NAMES = 3
@@ -77,7 +79,7 @@ def board_of(host: Host) -> Board | None:
         return None
     model = _first(host, "model")[0].strip(b"\0\n ").decode("utf-8", "replace")
     return Board(
-        model=model if model.isprintable() and 0 < len(model) <= _LONGEST else UNKNOWN,
+        model=model if _FIT.fullmatch(model) and model.isprintable() else UNKNOWN,
         soc=f"t{chip[1].decode().replace('x', '4')}" if chip else UNKNOWN,
         l4t=b".".join(release.groups()).decode() if release else UNKNOWN,
         module=module[1].decode() if module else UNKNOWN,

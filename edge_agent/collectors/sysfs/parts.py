@@ -114,8 +114,8 @@ def number(file: HostFile) -> tuple[int | None, str | None]:
 def label(host: Host, name: str) -> str | None:
     """The text of a file, where it is fit to be an attribute; None where there is none, OSError where it is unread."""
     try:
-        text = fetch(HostFile(host, name)).strip(b"\0\n ").decode("utf-8", "replace")
-    except (FileNotFoundError, NotADirectoryError):
+        text = fetch(HostFile(host, name)).strip(b"\0\n ").decode()
+    except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError):
         return None
     return text if text and len(text) <= _LONGEST and text.isprintable() else None
 

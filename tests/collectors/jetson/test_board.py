@@ -103,6 +103,18 @@ def test_a_release_file_alone_is_a_board_of_unknown_model(tmp_path: Path) -> Non
     assert seen(tmp_path) == Board("unknown", "unknown", "36.4.4")
 
 
+@pytest.mark.parametrize("model", [b"\xfc\xa7", b"", b"a\nb", b"x" * 257])
+def test_a_model_that_is_no_text_is_unknown_until_it_is_one(model: bytes, tmp_path: Path) -> None:
+    plant(tmp_path, ORIN)
+    (tmp_path / TREE / "model").write_bytes(model)
+    known = Known(Host(tmp_path, live=False))
+    board = known.board()
+    assert board is not None
+    assert board.model == "unknown"
+    plant(tmp_path, ORIN)
+    assert [known.board() for _ in range(30)][-1] == seen(tmp_path)
+
+
 def test_files_that_are_bound_into_a_container_later_are_found(tmp_path: Path) -> None:
     known = Known(Host(tmp_path, live=False))
     assert known.board() is None
