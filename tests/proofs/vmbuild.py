@@ -5,6 +5,7 @@ runs `/init`, a Python program (`vm.first`), which loads modules and mounts the 
 
     the interpreter and its standard library, as compiled code, where they are on this machine
     the packages that edge-agent needs, by their own metadata, below /packages
+    `date`
     the shared libraries that all of these name, by `ldd`
     the kernel's modules, in the order of `/modules`
     edge_agent of this tree, and what of the tests the guest runs, below /tree
@@ -18,6 +19,7 @@ import os
 import platform
 import py_compile
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -31,6 +33,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from tests.proofs.ledger import ROOT
+from tests.proofs.row import lacking
+from tests.proofs.vm.timed import DATE
 
 _MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic", "dm_mod", "dm_flakey", "virtio_net")
 _NOT_NEEDED = frozenset({"__pycache__", "site-packages", "dist-packages", "test", "tests"}) | frozenset(
@@ -64,6 +68,8 @@ def lacking_for_a_guest() -> str:
     """Why no guest can be built here; "" when one can."""
     if platform.machine() != "x86_64":
         return f"the guest is for x86-64, not for {platform.machine()}"
+    if why := lacking(DATE.name):
+        return why
     image = kernel()
     if image is None:
         return "no kernel in /boot with its modules in /lib/modules"
@@ -111,6 +117,7 @@ def _packed_ground(image: Path, packages: Iterable[Distribution]) -> bytes:
         archive.add_folder(f"/{folder}")
     python = Path(sys.executable).resolve()
     archive.add_file(python, str(python))
+    archive.add_file(Path(shutil.which(DATE.name) or DATE).resolve(), str(DATE))
     library = Path(sysconfig.get_path("stdlib"))
     archive.add_code(library, str(library))
     for package in packages:
