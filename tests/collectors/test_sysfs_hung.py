@@ -55,9 +55,10 @@ class Doors(dict[str, int]):
     def come(self, path: str) -> None:
         """Somebody reads this."""
         if path in self:
+            door = self.open  # before anybody hears of it, who may put another one there
             self.asked.append(path)
             self.waiting.release()
-            self.open.wait(LONG)
+            door.wait(LONG)
 
     def get(self, key: str, default: Any = None) -> Any:
         """What the file's error is, in the end: none."""
