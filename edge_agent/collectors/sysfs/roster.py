@@ -70,7 +70,7 @@ class Roster:
             if unknown := folder.look(relay.out):
                 said, why = self._ask(unknown)
                 folder.hear(said)
-                answers.update(said)
+                answers.update(overdue.timely(said, began))
             tried, apart = folder.questions(relay.out)
             said, why = self._ask(tried, apart)
             folder.hear(said)
